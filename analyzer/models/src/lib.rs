@@ -1,0 +1,1 @@
+//! Pure numerics: forecasters, detectors, seasonality, change points.

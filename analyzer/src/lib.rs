@@ -1,0 +1,1 @@
+//! Rules, anomaly scores, forecasts, log patterns, tickets, inspection reports.

@@ -1,0 +1,1 @@
+//! Observe, recommend, guard, record, act, verify; orchestrators and balancers.

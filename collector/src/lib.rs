@@ -1,0 +1,1 @@
+//! Discovery, scraping, host, containers, HAProxy, log sources.

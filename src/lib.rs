@@ -1,0 +1,1 @@
+//! Watches container platforms, understands what it sees, and acts.

@@ -1,0 +1,2 @@
+//! Watches container platforms, understands what it sees, and acts.
+fn main() {}

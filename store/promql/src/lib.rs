@@ -1,0 +1,1 @@
+//! PromQL: lexer, parser, planner and evaluation over the Querier port.

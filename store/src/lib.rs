@@ -1,0 +1,1 @@
+//! The metric engine, the log engine, the catalog and SQL.

@@ -1,0 +1,2 @@
+//! A small web service that burns CPU per request; standard library only.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The closed loop as one command: demo service, HAProxy, load, a report.

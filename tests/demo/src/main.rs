@@ -1,0 +1,2 @@
+//! The closed loop as one command: demo service, HAProxy, load, a report.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Whole-program tests: real HAProxy, real orchestrator, real browser, faults.
