@@ -1,0 +1,182 @@
+//! One memory budget for the process, shared out by name.
+//!
+//! A consumer reserves before it allocates. When a share is used up the reservation fails with an error that names the
+//! share and its limit: the query fails, or ingest sheds; the process does not die.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{ErrorKind, PortError};
+
+/// The whole budget and its shares.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    total_bytes: usize,
+    pools: BTreeMap<&'static str, Arc<MemoryPool>>,
+}
+
+impl MemoryBudget {
+    /// Shares out `total_bytes`: each pool gets its fraction of the total. Fractions should sum to at most 1.
+    pub fn new(total_bytes: usize, shares: &[(&'static str, f64)]) -> Self {
+        let pools = shares
+            .iter()
+            .map(|&(name, fraction)| {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a usize fits a usize")]
+                let limit = (total_bytes as f64 * fraction.clamp(0.0, 1.0)) as usize;
+                (name, MemoryPool::new(name, limit))
+            })
+            .collect();
+        Self { total_bytes, pools }
+    }
+
+    /// The whole budget in bytes.
+    pub fn total_bytes(&self) -> usize {
+        self.total_bytes
+    }
+
+    /// The share of that name; a name that was not given a share has a pool of size 0.
+    pub fn pool(&self, name: &str) -> Arc<MemoryPool> {
+        self.pools.get(name).cloned().unwrap_or_else(|| MemoryPool::new("unnamed", 0))
+    }
+
+    /// All shares in order of name.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<MemoryPool>> {
+        self.pools.values()
+    }
+}
+
+/// One named share.
+#[derive(Debug)]
+pub struct MemoryPool {
+    name: &'static str,
+    limit_bytes: usize,
+    used_bytes: AtomicUsize,
+}
+
+impl MemoryPool {
+    /// A pool of its own.
+    pub fn new(name: &'static str, limit_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { name, limit_bytes, used_bytes: AtomicUsize::new(0) })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its size in bytes.
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
+    /// Bytes reserved now.
+    pub fn used_bytes(&self) -> usize {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// An empty reservation in this pool for a consumer, whose name appears in errors.
+    pub fn reservation(self: &Arc<Self>, consumer: &'static str) -> MemoryReservation {
+        MemoryReservation { pool: Arc::clone(self), consumer, bytes: AtomicUsize::new(0) }
+    }
+
+    fn try_take(&self, bytes: usize, consumer: &str) -> Result<(), PortError> {
+        let mut used = self.used_bytes.load(Ordering::Relaxed);
+        loop {
+            let wanted = used.saturating_add(bytes);
+            if wanted > self.limit_bytes {
+                return Err(PortError::new(
+                    ErrorKind::Limit,
+                    format!(
+                        "{consumer} needs {bytes} more bytes but the memory share \"{}\" has {} of {} left (raise --memory-limit)",
+                        self.name,
+                        self.limit_bytes.saturating_sub(used),
+                        self.limit_bytes
+                    ),
+                ));
+            }
+            match self.used_bytes.compare_exchange_weak(used, wanted, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => used = now,
+            }
+        }
+    }
+}
+
+/// Bytes held by one consumer; given back when dropped.
+#[derive(Debug)]
+pub struct MemoryReservation {
+    pool: Arc<MemoryPool>,
+    consumer: &'static str,
+    bytes: AtomicUsize,
+}
+
+impl MemoryReservation {
+    /// A reservation that never fails: for tests and one-shot commands.
+    pub fn unlimited() -> Self {
+        MemoryPool::new("unlimited", usize::MAX).reservation("unlimited")
+    }
+
+    /// Takes more bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] naming the share when it is used up; nothing is taken then.
+    pub fn try_grow(&self, bytes: usize) -> Result<(), PortError> {
+        self.pool.try_take(bytes, self.consumer)?;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives bytes back; more than are held gives back all.
+    pub fn shrink(&self, bytes: usize) {
+        let mut held = self.bytes.load(Ordering::Relaxed);
+        loop {
+            let take = bytes.min(held);
+            match self.bytes.compare_exchange_weak(held, held - take, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.pool.used_bytes.fetch_sub(take, Ordering::AcqRel);
+                    return;
+                }
+                Err(now) => held = now,
+            }
+        }
+    }
+
+    /// Bytes held now.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The pool it draws on.
+    pub fn pool(&self) -> &Arc<MemoryPool> {
+        &self.pool
+    }
+}
+
+impl Drop for MemoryReservation {
+    fn drop(&mut self) {
+        self.shrink(usize::MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_never_exceeded_and_comes_back() {
+        let budget = MemoryBudget::new(1000, &[("queries", 0.5)]);
+        let pool = budget.pool("queries");
+        let first = pool.reservation("query");
+        first.try_grow(400).expect("fits");
+        let second = pool.reservation("query");
+        let error = second.try_grow(200).expect_err("does not fit");
+        assert_eq!(error.kind(), ErrorKind::Limit);
+        assert!(error.to_string().contains("\"queries\""), "{error}");
+        drop(first);
+        assert_eq!(pool.used_bytes(), 0);
+        second.try_grow(500).expect("fits now");
+        second.shrink(9999);
+        assert_eq!((second.bytes(), pool.used_bytes()), (0, 0));
+    }
+}

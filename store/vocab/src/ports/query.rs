@@ -1,0 +1,217 @@
+//! Reading samples.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Ctx;
+use crate::error::PortResult;
+use crate::labels::Labels;
+use crate::matcher::Matcher;
+use crate::sample::{Exemplar, MetricMetadata, SeriesData};
+use crate::time::TimestampMs;
+
+/// What a reader will do with the samples: the store may then choose downsampled blocks or stop early.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SelectHints {
+    /// The query's step in milliseconds; 0 for an instant query.
+    pub step_ms: i64,
+    /// The range function applied, or empty for a plain selector.
+    pub function: String,
+    /// The range of a range selector in milliseconds; 0 for an instant selector.
+    pub range_ms: i64,
+    /// Most series wanted; 0 for all.
+    pub limit: usize,
+}
+
+/// Which samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SelectRequest {
+    /// All must match.
+    pub matchers: Vec<Matcher>,
+    /// First time, included.
+    pub start_ms: TimestampMs,
+    /// Last time, included.
+    pub end_ms: TimestampMs,
+    /// What they are for.
+    pub hints: SelectHints,
+}
+
+/// Batches of decoded series. A series comes whole and once; the order of series is not defined.
+pub type SeriesStream = BoxStream<'static, PortResult<Vec<SeriesData>>>;
+
+/// The steps of an evaluation: `start, start + step, … ≤ end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepGrid {
+    /// First step.
+    pub start_ms: TimestampMs,
+    /// Last possible step.
+    pub end_ms: TimestampMs,
+    /// Distance of steps; at least 1. An instant evaluation has `start_ms == end_ms`.
+    pub step_ms: i64,
+}
+
+impl StepGrid {
+    /// Number of steps.
+    pub fn num_steps(&self) -> usize {
+        if self.end_ms < self.start_ms {
+            return 0;
+        }
+        usize::try_from((self.end_ms - self.start_ms) / self.step_ms.max(1) + 1).unwrap_or(usize::MAX)
+    }
+
+    /// The times of the steps.
+    pub fn times(&self) -> impl Iterator<Item = TimestampMs> + use<> {
+        let (start, step) = (self.start_ms, self.step_ms.max(1));
+        (0..self.num_steps()).map(move |i| start + step * i64::try_from(i).unwrap_or(i64::MAX))
+    }
+}
+
+/// How series are put together in a fragment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FragmentAggregation {
+    /// `sum`, `count`, `avg`, `min`, `max`, `stddev`, `stdvar`, `group`, `topk` …
+    pub op: String,
+    /// Grouping labels.
+    pub grouping: Vec<String>,
+    /// Whether the grouping labels are dropped instead of kept.
+    pub without: bool,
+    /// Parameter of `topk`, `bottomk`.
+    pub param: u32,
+}
+
+/// Work that can run where the data is: a selector, a range function over it, a partial aggregation of the result.
+///
+/// A small serialisable value. `promql` compiles queries to fragments, evaluates one over decoded series
+/// (`promql::fragment`) and merges partial results; the store decides where and in how many pieces it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fragment {
+    /// Which series.
+    pub matchers: Vec<Matcher>,
+    /// The evaluation steps, before `offset_ms` is applied.
+    pub grid: StepGrid,
+    /// Time shift: at step t samples around `t - offset_ms` are read.
+    pub offset_ms: i64,
+    /// `@ t`: every step reads at this time instead.
+    pub at_ms: Option<TimestampMs>,
+    /// The window of a range selector; `None` for an instant selector, which looks back `lookback_ms`.
+    pub range_ms: Option<i64>,
+    /// How long a sample stays current for an instant selector.
+    pub lookback_ms: i64,
+    /// Range function (or element-wise function of an instant selector) by PromQL name; empty for none.
+    pub function: String,
+    /// The function's scalar arguments.
+    pub args: Vec<f64>,
+    /// Partial aggregation; `None` keeps each series.
+    pub aggregation: Option<FragmentAggregation>,
+}
+
+impl Fragment {
+    /// First and last sample time (both included) that the fragment can look at.
+    pub fn sample_bounds(&self) -> (TimestampMs, TimestampMs) {
+        let (first, last) = match self.at_ms {
+            Some(t) => (t, t),
+            None => (self.grid.start_ms, self.grid.end_ms),
+        };
+        let window = self.range_ms.unwrap_or(self.lookback_ms);
+        // Windows are open on the left: a sample exactly at the left border does not count.
+        (first.saturating_sub(self.offset_ms).saturating_sub(window).saturating_add(1), last.saturating_sub(self.offset_ms))
+    }
+}
+
+/// One group (or series) of a fragment's result. What the columns mean is defined by function and aggregation in
+/// `promql::fragment`; every column and `present` has one entry per step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartialSeries {
+    /// Group labels.
+    pub labels: Labels,
+    /// Whether the step has a value.
+    pub present: Vec<bool>,
+    /// State columns, e.g. `[sum, compensation]` or `[count, mean, m2]`.
+    pub columns: Vec<Vec<f64>>,
+}
+
+/// What one piece of the data answers to a fragment.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct FragmentResult {
+    /// Groups in no defined order, each label set at most once.
+    pub groups: Vec<PartialSeries>,
+    /// Series read.
+    pub num_series: u64,
+    /// Samples read.
+    pub num_samples: u64,
+    /// Set when native histograms were met, which fragments do not evaluate: the caller must use `select` instead.
+    pub saw_histograms: bool,
+    /// Annotations raised, as Prometheus words them (`warning`, text).
+    pub annotations: Vec<(String, String)>,
+}
+
+/// A series' exemplars.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesExemplars {
+    /// The series.
+    pub labels: Labels,
+    /// Its exemplars, ascending by time.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// Series matching any of several selectors in a time range; no selector means all series.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SeriesFilter {
+    /// Each inner list is one `match[]`; a series must satisfy one of them.
+    pub any_of: Vec<Vec<Matcher>>,
+    /// First time, included.
+    pub start_ms: TimestampMs,
+    /// Last time, included.
+    pub end_ms: TimestampMs,
+    /// Most results; 0 for all.
+    pub limit: usize,
+}
+
+/// Reads samples and what is known of series. Everything is the context's tenant's only.
+#[async_trait]
+pub trait Querier: Send + Sync + Debug {
+    /// Series with their samples in the time range. Reserves memory as it decodes.
+    ///
+    /// # Errors
+    /// `Limit` when the query's memory share is used up, `Cancelled` and `Timeout` from the context, `Internal` on damage.
+    async fn select(&self, ctx: &Ctx, request: SelectRequest) -> PortResult<SeriesStream>;
+
+    /// Runs a fragment over all the data it concerns and merges the pieces.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn execute(&self, ctx: &Ctx, fragment: Fragment) -> PortResult<FragmentResult>;
+
+    /// Label sets of the matching series, sorted.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn series(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<Labels>>;
+
+    /// Label names of the matching series, sorted.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn label_names(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<String>>;
+
+    /// Values of a label among the matching series, sorted.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn label_values(&self, ctx: &Ctx, name: &str, filter: SeriesFilter) -> PortResult<Vec<String>>;
+
+    /// Metadata of metric families; all when `metric` is `None`.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn metadata(&self, ctx: &Ctx, metric: Option<&str>) -> PortResult<Vec<MetricMetadata>>;
+
+    /// Exemplars of the matching series.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn exemplars(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<SeriesExemplars>>;
+}

@@ -1,0 +1,194 @@
+//! Scaling decisions as they are recorded, and what the UI shows of a scaled service.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::TimestampMs;
+
+/// How far the autoscaler may go with a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum ScalingMode {
+    /// Decide and record only.
+    Observe,
+    /// Act after a person has approved.
+    Advise,
+    /// Act.
+    #[default]
+    Act,
+}
+
+impl ScalingMode {
+    /// The lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Advise => "advise",
+            Self::Act => "act",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Observe, Self::Advise, Self::Act].into_iter().find(|m| m.as_str() == word)
+    }
+}
+
+/// One number that the autoscaler saw, or that it could not see.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeenMetric {
+    /// What it is: `rps`, `cpu`, `forecast_rps` …
+    pub name: String,
+    /// The value; `None` is unknown, and unknown never shrinks a service.
+    pub value: Option<f64>,
+    /// Age of the newest sample behind it, in milliseconds.
+    pub age_ms: Option<i64>,
+    /// The query that gave it.
+    pub query: String,
+    /// Why it is unknown, or empty.
+    pub note: String,
+}
+
+/// What one policy target asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Which target or forecast.
+    pub name: String,
+    /// Replicas it asks for; `None` when its metric is unknown.
+    pub replicas: Option<u32>,
+    /// In words: `412 RPS / 100 per replica = 4.12, rounded up`.
+    pub reason: String,
+}
+
+/// What one guard did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardVerdict {
+    /// Its name: `bounds`, `stabilization`, `cooldown`, `unknown_holds` …
+    pub guard: String,
+    /// Replicas before it.
+    pub before: u32,
+    /// Replicas after it.
+    pub after: u32,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// How a decision ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionState {
+    /// Recorded, nothing done yet.
+    Recorded,
+    /// Waiting for a person's approval (mode advise).
+    AwaitingApproval,
+    /// The orchestrator has accepted it.
+    Acted,
+    /// The new replicas are ready and the load per replica is where it should be.
+    Verified,
+    /// The orchestrator refused or the replicas did not become ready.
+    Failed,
+    /// Not acted on: mode observe, the stop switch, or overtaken by a newer decision.
+    Skipped,
+}
+
+impl DecisionState {
+    /// The word in rows and URLs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Acted => "acted",
+            Self::Verified => "verified",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Recorded, Self::AwaitingApproval, Self::Acted, Self::Verified, Self::Failed, Self::Skipped]
+            .into_iter()
+            .find(|s| s.as_str() == word)
+    }
+}
+
+/// A decision: recorded before it is acted on, with the numbers seen and the reason in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScalingDecision {
+    /// Its number, given by the catalog; 0 in a decision that is yet to be recorded.
+    pub id: i64,
+    /// When it was taken.
+    pub time_ms: TimestampMs,
+    /// The cluster.
+    pub cluster: String,
+    /// The service.
+    pub service: String,
+    /// The policy's name.
+    pub policy: String,
+    /// `process`, `swarm` …
+    pub orchestrator: String,
+    /// Replicas wanted before.
+    pub from: u32,
+    /// Replicas wanted now.
+    pub to: u32,
+    /// Replicas ready when it was taken.
+    pub ready: u32,
+    /// The mode it was taken in.
+    pub mode: ScalingMode,
+    /// One sentence a person reads at 3 a.m.
+    pub reason: String,
+    /// What was seen.
+    pub seen: Vec<SeenMetric>,
+    /// What each target asked for.
+    pub candidates: Vec<Candidate>,
+    /// What each guard did, in order.
+    pub guards: Vec<GuardVerdict>,
+    /// How it ended.
+    pub state: DecisionState,
+    /// How it ended, in words: `ready after 8 s, load per replica back to 93`.
+    pub result: String,
+    /// When the orchestrator accepted it.
+    pub acted_at_ms: Option<TimestampMs>,
+    /// When it reached its last state.
+    pub finished_at_ms: Option<TimestampMs>,
+}
+
+/// What the UI shows of one scaled service now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScaledService {
+    /// The cluster.
+    pub cluster: String,
+    /// The service.
+    pub service: String,
+    /// The policy's name.
+    pub policy: String,
+    /// The orchestrator's kind.
+    pub orchestrator: String,
+    /// How far the autoscaler may go.
+    pub mode: ScalingMode,
+    /// Fewest replicas allowed.
+    pub min: u32,
+    /// Most replicas allowed.
+    pub max: u32,
+    /// Replicas wanted; `None` while the orchestrator does not answer.
+    pub wanted: Option<u32>,
+    /// Replicas ready; `None` while the orchestrator does not answer.
+    pub ready: Option<u32>,
+    /// The policy's targets in words: `100 RPS per replica`.
+    pub targets: Vec<String>,
+    /// What was seen at the last round.
+    pub seen: Vec<SeenMetric>,
+    /// Load expression (PromQL) for the chart; empty when the policy has none.
+    pub load_query: String,
+    /// Forecast expression (PromQL) for the chart; empty when there is none.
+    pub forecast_query: String,
+    /// Load one replica should carry, in the unit of `load_query`.
+    pub target_per_replica: Option<f64>,
+    /// The last round's outcome in one sentence: `holding 3: …`.
+    pub status: String,
+    /// When the last round ended.
+    pub last_round_ms: Option<TimestampMs>,
+    /// How long replicas are held before they are given back, in seconds.
+    pub hold_seconds: f64,
+    /// Notes a reader must see, such as "this policy holds 15 s only; for a demo".
+    pub notes: Vec<String>,
+}
