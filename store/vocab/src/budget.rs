@@ -22,7 +22,11 @@ impl MemoryBudget {
         let pools = shares
             .iter()
             .map(|&(name, fraction)| {
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a usize fits a usize")]
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a share of a usize fits a usize"
+                )]
                 let limit = (total_bytes as f64 * fraction.clamp(0.0, 1.0)) as usize;
                 (name, MemoryPool::new(name, limit))
             })

@@ -46,7 +46,13 @@ impl ChangeKind {
     /// Reads the word back.
     pub fn parse(word: &str) -> Option<Self> {
         [
-            Self::Deploy, Self::Scale, Self::Restart, Self::OomKill, Self::Config, Self::Membership, Self::Alert,
+            Self::Deploy,
+            Self::Scale,
+            Self::Restart,
+            Self::OomKill,
+            Self::Config,
+            Self::Membership,
+            Self::Alert,
             Self::NewLogPattern,
         ]
         .into_iter()

@@ -49,7 +49,11 @@ impl PortError {
     }
 
     /// An error with its cause.
-    pub fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Error + Send + Sync + 'static) -> Self {
+    pub fn with_source(
+        kind: ErrorKind,
+        message: impl Into<String>,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
         Self { kind, message: message.into(), source: Some(Arc::new(source)) }
     }
 

@@ -275,8 +275,12 @@ impl LabelsBuilder {
 
     /// The finished set.
     pub fn build(&self) -> Labels {
-        let mut pairs: Vec<(&str, &str)> =
-            self.pairs.iter().filter(|p| !p.1.is_empty() && !p.0.is_empty()).map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let mut pairs: Vec<(&str, &str)> = self
+            .pairs
+            .iter()
+            .filter(|p| !p.1.is_empty() && !p.0.is_empty())
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
         pairs.sort_unstable();
         // Names are unique because `set` replaces, so the sorted pairs always pass the check.
         Labels::from_sorted(&pairs).unwrap_or_default()

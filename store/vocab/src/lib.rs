@@ -7,27 +7,29 @@
 //! [`scaling`] are what is concluded and done; [`budget`], [`cancel`], [`context`], [`error`], [`problems`] and [`telemetry`] are
 //! the manners of every call; [`ports`] are the traits at the edges between rooms.
 
-pub mod time;
-pub mod tenant;
-pub mod labels;
-pub mod matcher;
-pub mod sample;
-pub mod histogram;
-pub mod log_record;
-pub mod entity;
-pub mod resolve;
-pub mod change_event;
 pub mod alert;
-pub mod ticket;
-pub mod report;
-pub mod scaling;
 pub mod budget;
 pub mod cancel;
+pub mod change_event;
 pub mod context;
+pub mod duration;
+pub mod entity;
 pub mod error;
-pub mod problems;
-pub mod telemetry;
+pub mod histogram;
+pub mod labels;
+pub mod log_record;
+pub mod matcher;
 pub mod ports;
+pub mod problems;
+pub mod report;
+pub mod resolve;
+pub mod sample;
+pub mod scaling;
+pub mod telemetry;
+pub mod tenant;
+pub mod testing;
+pub mod ticket;
+pub mod time;
 
 pub use alert::{Alert, AlertState};
 pub use budget::{MemoryBudget, MemoryPool, MemoryReservation};

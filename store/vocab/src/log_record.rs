@@ -37,8 +37,16 @@ pub enum Severity {
 impl Severity {
     /// All severities from the least to the most serious.
     pub const ALL: [Self; 10] = [
-        Self::Unknown, Self::Trace, Self::Debug, Self::Info, Self::Notice,
-        Self::Warning, Self::Error, Self::Critical, Self::Alert, Self::Emergency,
+        Self::Unknown,
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Notice,
+        Self::Warning,
+        Self::Error,
+        Self::Critical,
+        Self::Alert,
+        Self::Emergency,
     ];
 
     /// The lower-case word.

@@ -3,14 +3,14 @@
 //! Async at the door, plain CPU work behind it. Implementations of [`append`], [`query`], [`logs`], [`catalog`] and
 //! [`sql`] are in `store`; the views are implemented by the rooms they look into; `dashboards` only uses them.
 
+pub mod admin;
 pub mod append;
-pub mod query;
-pub mod logs;
 pub mod catalog;
+pub mod ingest;
+pub mod logs;
+pub mod query;
 pub mod sql;
 pub mod views;
-pub mod admin;
-pub mod ingest;
 
 pub use admin::Admin;
 pub use append::{AppendOutcome, Appender, WriteBatch};

@@ -73,9 +73,10 @@ const REPLICA_LABELS: &[&str] = &[
 pub fn resolve(labels: &BTreeMap<String, String>, config: &ResolverConfig) -> Identity {
     let get = |name: &str| labels.get(name).map(String::as_str).filter(|v| !v.is_empty());
     let first = |names: &[&str]| names.iter().find_map(|n| get(n)).map(str::to_owned);
-    let rule = config.rules.iter().find(|rule| {
-        rule.matchers.iter().all(|m| m.matches(labels.get(&m.name).map_or("", String::as_str)))
-    });
+    let rule = config
+        .rules
+        .iter()
+        .find(|rule| rule.matchers.iter().all(|m| m.matches(labels.get(&m.name).map_or("", String::as_str))));
     let cluster = get("cluster")
         .map(str::to_owned)
         .or_else(|| rule.and_then(|r| r.cluster.clone()))
@@ -139,7 +140,10 @@ mod tests {
     fn every_kind_of_source_finds_its_service() {
         check(&[("job", "legacy-shop"), ("service", "x")], ("local", "shop", ""));
         check(&[("service", "web"), ("cluster", "west")], ("west", "web", ""));
-        check(&[("com.docker.swarm.service.name", "web"), ("com.docker.swarm.task.name", "web.1.abc")], ("local", "web", "web.1.abc"));
+        check(
+            &[("com.docker.swarm.service.name", "web"), ("com.docker.swarm.task.name", "web.1.abc")],
+            ("local", "web", "web.1.abc"),
+        );
         check(&[("com.docker.compose.service", "db")], ("local", "db", ""));
         check(&[("pod", "checkout-7d9f8b6c5d-x2k4q")], ("local", "checkout", "checkout-7d9f8b6c5d-x2k4q"));
         check(&[("pod", "kafka-2")], ("local", "kafka", "kafka-2"));

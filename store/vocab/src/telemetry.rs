@@ -39,7 +39,9 @@ impl Telemetry {
         let mut text = String::new();
         // Writing to a String cannot fail; an encoder error would come from a metric that is at fault, and then what was
         // written so far is still worth having.
-        if prometheus_client::encoding::text::encode(&mut text, &self.registry.lock()).is_err() && !text.ends_with("# EOF\n") {
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry.lock()).is_err()
+            && !text.ends_with("# EOF\n")
+        {
             text.push_str("# EOF\n");
         }
         text

@@ -162,7 +162,12 @@ pub trait Catalog: Send + Sync + Debug {
     /// # Errors
     /// `NotFound` when there is no such ticket.
     async fn update_ticket(
-        &self, tenant: &TenantId, id: i64, state: Option<TicketState>, owner: Option<&str>, entry: &TicketEntry,
+        &self,
+        tenant: &TenantId,
+        id: i64,
+        state: Option<TicketState>,
+        owner: Option<&str>,
+        entry: &TicketEntry,
     ) -> PortResult<()>;
     /// Tickets, newest first, with their timelines.
     async fn tickets(&self, tenant: &TenantId, filter: &TicketFilter) -> PortResult<Vec<Ticket>>;
@@ -183,7 +188,8 @@ pub trait Catalog: Send + Sync + Debug {
     /// Decisions, newest first.
     async fn decisions(&self, tenant: &TenantId, filter: &DecisionFilter) -> PortResult<Vec<ScalingDecision>>;
     /// Saves a service's scaling state without a decision.
-    async fn save_scaling_state(&self, tenant: &TenantId, cluster: &str, service: &str, state: &[u8]) -> PortResult<()>;
+    async fn save_scaling_state(&self, tenant: &TenantId, cluster: &str, service: &str, state: &[u8])
+    -> PortResult<()>;
     /// A service's last saved scaling state.
     async fn scaling_state(&self, tenant: &TenantId, cluster: &str, service: &str) -> PortResult<Option<Vec<u8>>>;
 
@@ -206,7 +212,11 @@ pub trait Catalog: Send + Sync + Debug {
     /// # Errors
     /// `Conflict` when `expected` is not the version.
     async fn put_document(
-        &self, namespace: &str, key: &str, value: &serde_json::Value, expected: Option<i64>,
+        &self,
+        namespace: &str,
+        key: &str,
+        value: &serde_json::Value,
+        expected: Option<i64>,
     ) -> PortResult<i64>;
     /// Removes a document; removing none is fine.
     async fn delete_document(&self, namespace: &str, key: &str) -> PortResult<()>;

@@ -126,7 +126,12 @@ pub trait LogSearcher: Send + Sync + Debug {
     /// # Errors
     /// `Invalid` with the position of a mistake in the query text; `Limit`, `Timeout`, `Cancelled`, `Internal`.
     async fn search(
-        &self, ctx: &Ctx, query: &LogQuery, direction: Direction, limit: usize, after: Option<&str>,
+        &self,
+        ctx: &Ctx,
+        query: &LogQuery,
+        direction: Direction,
+        limit: usize,
+        after: Option<&str>,
     ) -> PortResult<Vec<FoundRecord>>;
 
     /// Counts per severity in `num_buckets` equal parts of the range.
@@ -145,8 +150,13 @@ pub trait LogSearcher: Send + Sync + Debug {
     ///
     /// # Errors
     /// As [`LogSearcher::search`].
-    async fn patterns(&self, ctx: &Ctx, query: &LogQuery, num_buckets: usize, limit: usize)
-    -> PortResult<Vec<PatternCount>>;
+    async fn patterns(
+        &self,
+        ctx: &Ctx,
+        query: &LogQuery,
+        num_buckets: usize,
+        limit: usize,
+    ) -> PortResult<Vec<PatternCount>>;
 
     /// Names of the fields and labels that occur, most frequent first.
     ///

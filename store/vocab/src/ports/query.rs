@@ -117,7 +117,10 @@ impl Fragment {
         };
         let window = self.range_ms.unwrap_or(self.lookback_ms);
         // Windows are open on the left: a sample exactly at the left border does not count.
-        (first.saturating_sub(self.offset_ms).saturating_sub(window).saturating_add(1), last.saturating_sub(self.offset_ms))
+        (
+            first.saturating_sub(self.offset_ms).saturating_sub(window).saturating_add(1),
+            last.saturating_sub(self.offset_ms),
+        )
     }
 }
 

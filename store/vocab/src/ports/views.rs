@@ -186,7 +186,11 @@ pub trait RuleView: Send + Sync + Debug {
     /// # Errors
     /// `Invalid` for an empty range or an unknown language; the store's own errors.
     async fn write_report(
-        &self, tenant: &TenantId, from_ms: TimestampMs, to_ms: TimestampMs, language: &str,
+        &self,
+        tenant: &TenantId,
+        from_ms: TimestampMs,
+        to_ms: TimestampMs,
+        language: &str,
     ) -> PortResult<i64>;
 }
 
