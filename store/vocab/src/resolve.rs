@@ -107,12 +107,13 @@ fn is_service_port(text: &str, app_port: Option<&str>) -> bool {
 fn kubernetes_owner(labels: &BTreeMap<String, String>) -> Option<String> {
     let pod = labels.get("io.kubernetes.pod.name").or_else(|| labels.get("pod"))?;
     let (rest, random) = pod.rsplit_once('-')?;
-    if random.len() == 5 && random.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
-        if let Some((owner, hash)) = rest.rsplit_once('-') {
-            if (8..=10).contains(&hash.len()) && hash.bytes().all(|b| b.is_ascii_alphanumeric()) {
-                return Some(owner.to_owned());
-            }
-        }
+    let is_random = random.len() == 5 && random.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if is_random
+        && let Some((owner, hash)) = rest.rsplit_once('-')
+        && (8..=10).contains(&hash.len())
+        && hash.bytes().all(|b| b.is_ascii_alphanumeric())
+    {
+        return Some(owner.to_owned());
     }
     // A StatefulSet's pod is called `<set>-<ordinal>`.
     random.bytes().all(|b| b.is_ascii_digit()).then(|| rest.to_owned())
