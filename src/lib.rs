@@ -1,1 +1,8 @@
-//! Watches container platforms, understands what it sees, and acts.
+//! Tidewatch: watches container platforms, understands what it sees, and acts.
+//!
+//! This crate is the wiring only: [`cli`] reads the command line, [`config`] puts the rooms' configuration sections together
+//! ([`yaml`] finds the line of every mistake), [`app`] builds the rooms, starts them and drains them in reverse, [`admin`] shows
+//! the running process to its operator, [`clock`] is the real clock.
+
+pub mod clock;
+pub mod yaml;
