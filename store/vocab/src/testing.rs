@@ -1,5 +1,15 @@
 //! Fakes of the ports and their conformance suites, for the tests of every room.
+//!
+//! [`SimClock`] is moved by hand. [`MemCatalog`], [`MemStore`] and [`MemLogs`] keep everything in memory and mean the same
+//! as the real ones: the suites in [`conformance`] are run against both.
 
+pub mod catalog;
 pub mod clock;
+pub mod conformance;
+pub mod logs;
+pub mod store;
 
+pub use catalog::MemCatalog;
 pub use clock::SimClock;
+pub use logs::MemLogs;
+pub use store::{FragmentRunner, MemStore};
