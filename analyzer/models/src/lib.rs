@@ -1,1 +1,16 @@
-//! Pure numerics: forecasters, detectors, seasonality, change points.
+//! Pure numerics: robust statistics, seasonality, anomaly scores, forecasts.
+//!
+//! A leaf beside `vocab`: no IO, no clock, no async. Every function is deterministic, takes plain slices of equally spaced
+//! values (a gap is a NaN), and never gives a NaN back for finite input: what cannot be known is `None`.
+//!
+//! [`stats`] has medians, deviations and quantiles; [`season`] finds how long a period is; [`anomaly`] says how unusual the
+//! newest value is; [`forecast`] says what comes next, with intervals.
+
+pub mod anomaly;
+pub mod forecast;
+pub mod season;
+pub mod stats;
+
+pub use anomaly::{ANOMALY_THRESHOLD, AnomalyScore, anomaly_score, anomaly_scores};
+pub use forecast::{Forecast, ForecastOptions, Method, forecast};
+pub use season::detect_seasons;
