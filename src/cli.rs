@@ -1,0 +1,173 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where Tidewatch listens when nobody says otherwise: loopback, Prometheus's port.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:9090";
+
+/// Watches container platforms, understands what it sees, and acts.
+#[derive(Debug, Parser)]
+#[command(name = "tidewatch", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; without a subcommand Tidewatch serves.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: Serve,
+}
+
+/// Flags of a serving Tidewatch: what needs a restart. What can be reloaded stands in the configuration file.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// Configuration file (YAML). Without one, this machine is watched with every built-in source.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder for all data. Default: $XDG_DATA_HOME/tidewatch or ~/.local/share/tidewatch.
+    #[arg(long, value_name = "DIR", env = "TIDEWATCH_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address to listen on. Beyond loopback only with --auth-token-file.
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN)]
+    pub listen: SocketAddr,
+    /// Rooms to run, separated by commas.
+    #[arg(long, value_name = "ROLES", value_delimiter = ',', value_enum,
+          default_values_t = [Role::Collector, Role::Store, Role::Analyzer, Role::Autoscaler, Role::Dashboards])]
+    pub roles: Vec<Role>,
+    /// Memory to live within: bytes, or with a unit (1GiB, 512MiB). Default: 60 % of the machine's or the cgroup's.
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<String>,
+    /// File whose lines are accepted as bearer token or as password of basic authentication.
+    #[arg(long, value_name = "FILE")]
+    pub auth_token_file: Option<PathBuf>,
+    /// Host names beside loopback and the listen address that requests may be addressed to.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+    /// What to log: error, warn, info, debug, or per room (info,store=debug).
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "TIDEWATCH_LOG")]
+    pub log: String,
+    /// How to log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// A room of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Sources and scraping.
+    Collector,
+    /// Metrics, logs, catalog.
+    Store,
+    /// Rules, scores, forecasts, reports.
+    Analyzer,
+    /// Scaling.
+    Autoscaler,
+    /// API and web UI.
+    Dashboards,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Aligned columns.
+    Table,
+    /// JSON.
+    Json,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a configuration file and everything it names; report all mistakes at once.
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+        /// How mistakes are printed.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
+    },
+    /// Evaluate a PromQL expression on a running Tidewatch.
+    Query {
+        /// The expression.
+        expression: String,
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
+        /// Evaluate at this time (RFC 3339 or Unix seconds) instead of now.
+        #[arg(long)]
+        time: Option<String>,
+        /// How the answer is printed.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
+    },
+    /// Write an inspection report on a running Tidewatch.
+    Report {
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
+        /// How far back the report looks (1h, 7d).
+        #[arg(long, default_value = "1d")]
+        last: String,
+        /// en or zh.
+        #[arg(long, default_value = "en", value_parser = ["en", "zh"])]
+        language: String,
+        /// File to write; .md gives Markdown, anything else HTML.
+        #[arg(long, value_name = "FILE", default_value = "tidewatch-report.html")]
+        out: PathBuf,
+    },
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the version.
+    Version {
+        /// How it is printed.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
+    },
+}
+
+/// Which Tidewatch a subcommand talks to.
+#[derive(Debug, Clone, Args)]
+pub struct Server {
+    /// Its address.
+    #[arg(long, default_value = "http://127.0.0.1:9090", env = "TIDEWATCH_URL")]
+    pub url: String,
+    /// File with the bearer token, when it wants one.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Tenant.
+    #[arg(long, default_value = "default")]
+    pub tenant: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn it_serves_without_a_subcommand() {
+        let cli = Cli::try_parse_from(["tidewatch", "--listen", "127.0.0.1:0", "--roles", "store,dashboards"]).expect("valid");
+        assert!(cli.command.is_none());
+        assert_eq!(cli.serve.roles, [Role::Store, Role::Dashboards]);
+        assert!(Cli::try_parse_from(["tidewatch", "--listen", "nonsense"]).is_err());
+    }
+}
