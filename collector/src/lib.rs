@@ -1,1 +1,2 @@
 //! Discovery, scraping, host, containers, HAProxy, log sources.
+pub mod exposition;

@@ -1,0 +1,17 @@
+//! The text formats that targets expose: Prometheus text 0.0.4 and OpenMetrics 1.0.
+//!
+//! The parser borrows from the body and allocates nothing per line; label sets are only built for series that the
+//! scrape cache has not seen before. What it accepts and refuses is what Prometheus 3 accepts and refuses, because a
+//! stricter parser breaks real targets.
+
+mod cursor;
+mod float;
+mod labels;
+mod parser;
+
+pub use float::format_openmetrics_float;
+pub use labels::LabelError;
+pub use parser::{Entry, Format, ParseError, Parser, RawExemplar, SeriesLine};
+
+#[cfg(test)]
+mod tests;
