@@ -29,7 +29,7 @@ pub(crate) fn rfc3339(since_epoch: Duration) -> String {
 
 /// Year, month and day of the Gregorian calendar for a number of days since 1970-01-01.
 fn civil(days: u64) -> (u64, u64, u64) {
-    let is_leap = |year: u64| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let is_leap = |year: u64| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
     let mut rest = days;
     let mut year = 1970;
     loop {

@@ -1,0 +1,95 @@
+//! The closed loop, shortened, with real HAProxy, on both orchestrators: replicas over time, every decision's record, and
+//! not one failed request.
+
+use std::path::Path;
+
+use demo::run::{Options, Outcome, run};
+use demo::scenario::{Orchestrator, Scenario};
+use serde_json::Value;
+use tests::dockerd::Dockerd;
+use tests::{binary, install_crypto, scratch};
+
+async fn walk(dir: &Path, orchestrator: Orchestrator, docker_socket: &Path) -> Outcome {
+    install_crypto();
+    let options = Options {
+        scenario: Scenario::short(),
+        orchestrator,
+        dir: dir.to_path_buf(),
+        tidewatch: binary("tidewatch").expect("built"),
+        service: binary("demo-service").expect("built"),
+        docker_socket: docker_socket.to_path_buf(),
+        port: demo::servers::free_port().expect("a port"),
+    };
+    let outcome = run(&options, &mut |line| println!("{line}")).await;
+    outcome.unwrap_or_else(|e| panic!("{e:#}"))
+}
+
+fn check(outcome: &Outcome, scenario: &Scenario, orchestrator: &str) {
+    assert_eq!(outcome.requests_failed, 0, "{:?}", outcome.failures);
+    assert_eq!(outcome.requests_sent, outcome.requests_ok);
+    assert!(outcome.requests_sent > 2000, "only {} requests", outcome.requests_sent);
+
+    // Replicas: 1, up to what the top needs, and back to 1.
+    let top = u64::from(scenario.replicas_at_top());
+    let ready: Vec<u64> = outcome.replicas.iter().map(|r| r.2).collect();
+    assert_eq!(ready.first(), Some(&1), "{:?}", outcome.replicas);
+    assert!(ready.contains(&top), "never {top} replicas ready: {:?}", outcome.replicas);
+    assert_eq!(outcome.replicas.last().map(|r| (r.1, r.2)), Some((1, 1)), "{:?}", outcome.replicas);
+    assert!(outcome.replicas.iter().all(|r| r.1 <= u64::from(scenario.max)), "over the maximum: {:?}", outcome.replicas);
+
+    // Every decision's record: what was seen, asked for, guarded, done; and they join up.
+    assert!(outcome.decisions.len() >= 2, "{:?}", outcome.decisions);
+    let mut replicas = None;
+    for decision in &outcome.decisions {
+        let (from, to) = (decision["from"].as_u64().expect("from"), decision["to"].as_u64().expect("to"));
+        assert_ne!(from, to, "{decision}");
+        assert!(replicas.is_none_or(|r| r == from), "a gap before {decision}");
+        replicas = Some(to);
+        assert_eq!(decision["orchestrator"], orchestrator);
+        assert!(decision["reason"].as_str().is_some_and(|r| r.len() > 10), "no reason: {decision}");
+        assert!(!list(decision, "seen").is_empty() && !list(decision, "candidates").is_empty(), "{decision}");
+        assert!(!list(decision, "guards").is_empty(), "{decision}");
+        assert!(decision["acted_at_ms"].as_i64() >= decision["time_ms"].as_i64(), "acted before recorded: {decision}");
+        let state = decision["state"].as_str().unwrap_or_default();
+        assert!(["acted", "verified", "skipped"].contains(&state), "{decision}");
+    }
+    assert!(outcome.decisions.iter().any(|d| d["state"] == "verified"), "none verified: {:?}", outcome.decisions);
+
+    // One alert fired and resolved, and its ticket with it.
+    let alert = outcome.alerts.iter().find(|a| a["rule"] == "WebTrafficHigh").expect("the alert");
+    assert_eq!(alert["state"], "resolved", "{alert}");
+    assert!(alert["fired_at_ms"].is_i64() && alert["ticket_id"].is_i64(), "{alert}");
+    let ticket = outcome.tickets.iter().find(|t| t["id"] == alert["ticket_id"]).expect("its ticket");
+    assert_eq!(ticket["state"], "resolved", "{ticket}");
+
+    let html = std::fs::read_to_string(&outcome.report_html).expect("the report");
+    let markdown = std::fs::read_to_string(&outcome.report_markdown).expect("the report as Markdown");
+    for text in [&html, &markdown] {
+        assert!(text.contains("web") && text.contains("WebTrafficHigh"), "{text}");
+    }
+    assert!(html.starts_with("<!") && !html.contains("<script"), "a self-contained page without scripts");
+    assert_eq!(outcome.exit_code, 0, "Tidewatch drained");
+}
+
+fn list<'a>(decision: &'a Value, name: &str) -> &'a [Value] {
+    decision[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_local_processes() {
+    let dir = scratch().expect("a folder");
+    let outcome = walk(dir.path(), Orchestrator::Process, Path::new("/nonexistent")).await;
+    check(&outcome, &Scenario::short(), "process");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_docker_swarm() {
+    let dir = scratch().expect("a folder");
+    let docker = dir.path().join("docker");
+    std::fs::create_dir_all(&docker).expect("a folder");
+    install_crypto();
+    let dockerd = Dockerd::start(&docker).await.unwrap_or_else(|e| panic!("{e:#}"));
+    let outcome = walk(&dir.path().join("demo"), Orchestrator::Swarm, &dockerd.socket).await;
+    dockerd.stop().await.expect("dockerd stops");
+    check(&outcome, &Scenario::short(), "swarm");
+}
