@@ -1,0 +1,4 @@
+//! The language held to vectors and scripts.
+
+mod conformance;
+mod vectors;
