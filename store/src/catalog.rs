@@ -1,0 +1,265 @@
+//! The catalog: rows of all rooms on SQLite or, when a URL is given, on PostgreSQL.
+//!
+//! [`db`] is the small face over both databases; the other modules each hold the statements of a few tables. The
+//! tables are made by the migrations in `store/migrations`, which are part of the program.
+
+mod alerts;
+mod db;
+mod entities;
+mod error;
+mod process;
+mod reports;
+mod scaling;
+mod tickets;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vocab::alert::Alert;
+use vocab::change_event::ChangeEvent;
+use vocab::entity::Entity;
+use vocab::ports::catalog::{
+    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Lease, TicketFilter,
+};
+use vocab::report::{Report, ReportHead};
+use vocab::scaling::ScalingDecision;
+use vocab::ticket::{Ticket, TicketEntry, TicketState};
+use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId};
+
+use self::db::Db;
+use self::error::{bad_row, port_error};
+
+/// The catalog on a database. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct SqlCatalog {
+    db: Db,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqlCatalog {
+    /// Opens the catalog and brings its tables up to date: a `postgres://` URL, or the path of a SQLite file, which is
+    /// created when it does not exist (its folder must).
+    ///
+    /// # Errors
+    /// `Unavailable` when the database does not answer or the file cannot be written, `Internal` when it is damaged or
+    /// newer than this program; the message says what to do.
+    pub async fn open(url_or_path: &str, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url_or_path.starts_with(scheme));
+        let opened =
+            if is_postgres { Db::postgres(url_or_path).await } else { Db::sqlite(Path::new(url_or_path)).await };
+        // The URL may hold a password, so it is not repeated.
+        let name = if is_postgres { "on PostgreSQL" } else { url_or_path };
+        let db = opened.map_err(|e| cannot_open(name, e))?;
+        match db.migrate().await {
+            Ok(()) => Ok(Self { db, clock }),
+            Err(sqlx::migrate::MigrateError::Execute(e)) => Err(cannot_open(name, e)),
+            Err(
+                e @ (sqlx::migrate::MigrateError::VersionMissing(_) | sqlx::migrate::MigrateError::VersionMismatch(_)),
+            ) => {
+                let message = format!(
+                    "the catalog {name} was written by another version of tidewatch: start that version, or move it away"
+                );
+                Err(PortError::with_source(ErrorKind::Internal, message, e))
+            }
+            Err(e) => {
+                let message = format!("cannot bring the catalog {name} up to date");
+                Err(PortError::with_source(ErrorKind::Internal, message, e))
+            }
+        }
+    }
+
+    /// Ends the connections after what is running, and folds SQLite's write-ahead log into the file.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+fn cannot_open(name: &str, error: sqlx::Error) -> PortError {
+    match &error {
+        // SQLite: 14 cannot open, 8 read only, 1032 and others are their extended forms.
+        sqlx::Error::Database(db)
+            if db.code().and_then(|c| c.parse::<u32>().ok()).is_some_and(|c| matches!(c & 0xff, 8 | 14)) =>
+        {
+            let message = format!("cannot open the catalog {name}: its folder must exist and be writable");
+            PortError::with_source(ErrorKind::Unavailable, message, error)
+        }
+        _ => port_error(&format!("open the catalog {name}"), error),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|e| sqlx::Error::Encode(Box::new(e)))
+}
+
+fn from_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|e| bad_row(what, &e.to_string()))
+}
+
+/// Reads a word column back.
+fn word<T>(what: &str, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, sqlx::Error> {
+    parse(text).ok_or_else(|| bad_row(what, text))
+}
+
+fn not_found(what: &str, id: impl Display) -> PortError {
+    PortError::not_found(format!("there is no {what} {id}"))
+}
+
+#[async_trait]
+impl Catalog for SqlCatalog {
+    async fn upsert_entities(&self, tenant: &TenantId, entities: &[Entity]) -> PortResult<()> {
+        entities::upsert(&self.db, tenant, entities).await.map_err(|e| port_error("store entities", e))
+    }
+
+    async fn entities(&self, tenant: &TenantId, filter: &EntityFilter) -> PortResult<Vec<Entity>> {
+        entities::list(&self.db, tenant, filter).await.map_err(|e| port_error("list entities", e))
+    }
+
+    async fn record_change(&self, tenant: &TenantId, event: &ChangeEvent) -> PortResult<()> {
+        entities::record_change(&self.db, tenant, event).await.map_err(|e| port_error("record a change", e))
+    }
+
+    async fn changes(&self, tenant: &TenantId, filter: &ChangeFilter) -> PortResult<Vec<ChangeEvent>> {
+        entities::changes(&self.db, tenant, filter).await.map_err(|e| port_error("list changes", e))
+    }
+
+    async fn upsert_alerts(&self, tenant: &TenantId, alerts: &[Alert]) -> PortResult<()> {
+        alerts::upsert(&self.db, tenant, alerts).await.map_err(|e| port_error("store alerts", e))
+    }
+
+    async fn alerts(&self, tenant: &TenantId, filter: &AlertFilter) -> PortResult<Vec<Alert>> {
+        alerts::list(&self.db, tenant, filter).await.map_err(|e| port_error("list alerts", e))
+    }
+
+    async fn open_ticket(&self, tenant: &TenantId, ticket: &Ticket) -> PortResult<(i64, bool)> {
+        tickets::open(&self.db, tenant, ticket).await.map_err(|e| port_error("open a ticket", e))
+    }
+
+    async fn update_ticket(
+        &self,
+        tenant: &TenantId,
+        id: i64,
+        state: Option<TicketState>,
+        owner: Option<&str>,
+        entry: &TicketEntry,
+    ) -> PortResult<()> {
+        let found = tickets::update(&self.db, tenant, id, state, owner, entry).await.map_err(|e| {
+            let error = port_error(&format!("change ticket {id}"), e);
+            if error.kind() == ErrorKind::Conflict {
+                let message = format!("ticket {id} cannot be reopened: another ticket of the same cause is open");
+                return PortError::with_source(ErrorKind::Conflict, message, error);
+            }
+            error
+        })?;
+        if found { Ok(()) } else { Err(not_found("ticket", id)) }
+    }
+
+    async fn tickets(&self, tenant: &TenantId, filter: &TicketFilter) -> PortResult<Vec<Ticket>> {
+        tickets::list(&self.db, tenant, filter).await.map_err(|e| port_error("list tickets", e))
+    }
+
+    async fn ticket(&self, tenant: &TenantId, id: i64) -> PortResult<Ticket> {
+        let found = tickets::get(&self.db, tenant, id).await.map_err(|e| port_error("read a ticket", e))?;
+        found.ok_or_else(|| not_found("ticket", id))
+    }
+
+    async fn record_decision(&self, tenant: &TenantId, decision: &ScalingDecision, state: &[u8]) -> PortResult<i64> {
+        scaling::record(&self.db, tenant, decision, state).await.map_err(|e| port_error("record a scaling decision", e))
+    }
+
+    async fn update_decision(&self, tenant: &TenantId, decision: &ScalingDecision) -> PortResult<()> {
+        let found = scaling::update(&self.db, tenant, decision)
+            .await
+            .map_err(|e| port_error(&format!("change scaling decision {}", decision.id), e))?;
+        if found { Ok(()) } else { Err(not_found("scaling decision", decision.id)) }
+    }
+
+    async fn decisions(&self, tenant: &TenantId, filter: &DecisionFilter) -> PortResult<Vec<ScalingDecision>> {
+        scaling::list(&self.db, tenant, filter).await.map_err(|e| port_error("list scaling decisions", e))
+    }
+
+    async fn save_scaling_state(
+        &self,
+        tenant: &TenantId,
+        cluster: &str,
+        service: &str,
+        state: &[u8],
+    ) -> PortResult<()> {
+        scaling::save_state(&self.db, tenant, cluster, service, state)
+            .await
+            .map_err(|e| port_error("save a scaling state", e))
+    }
+
+    async fn scaling_state(&self, tenant: &TenantId, cluster: &str, service: &str) -> PortResult<Option<Vec<u8>>> {
+        scaling::state(&self.db, tenant, cluster, service).await.map_err(|e| port_error("read a scaling state", e))
+    }
+
+    async fn save_report(&self, tenant: &TenantId, report: &Report) -> PortResult<i64> {
+        reports::save(&self.db, tenant, report).await.map_err(|e| port_error("store a report", e))
+    }
+
+    async fn reports(&self, tenant: &TenantId, limit: usize) -> PortResult<Vec<ReportHead>> {
+        reports::list(&self.db, tenant, limit).await.map_err(|e| port_error("list reports", e))
+    }
+
+    async fn report(&self, tenant: &TenantId, id: i64) -> PortResult<Report> {
+        let found = reports::get(&self.db, tenant, id).await.map_err(|e| port_error("read a report", e))?;
+        found.ok_or_else(|| not_found("report", id))
+    }
+
+    async fn document(&self, namespace: &str, key: &str) -> PortResult<Option<Document>> {
+        process::document(&self.db, namespace, key).await.map_err(|e| port_error("read a document", e))
+    }
+
+    async fn documents(&self, namespace: &str) -> PortResult<Vec<Document>> {
+        process::documents(&self.db, namespace).await.map_err(|e| port_error("list documents", e))
+    }
+
+    async fn put_document(
+        &self,
+        namespace: &str,
+        key: &str,
+        value: &serde_json::Value,
+        expected: Option<i64>,
+    ) -> PortResult<i64> {
+        let written = process::put_document(&self.db, namespace, key, value, expected, self.clock.now_ms())
+            .await
+            .map_err(|e| port_error("store a document", e))?;
+        written.ok_or_else(|| {
+            let expected = expected.unwrap_or_default();
+            let message = format!("document {namespace}/{key} is not at version {expected} any more");
+            PortError::new(ErrorKind::Conflict, message)
+        })
+    }
+
+    async fn delete_document(&self, namespace: &str, key: &str) -> PortResult<()> {
+        process::delete_document(&self.db, namespace, key).await.map_err(|e| port_error("remove a document", e))
+    }
+
+    async fn acquire_lease(&self, name: &str, holder: &str, ttl: Duration) -> PortResult<Option<Lease>> {
+        process::acquire_lease(&self.db, name, holder, ttl, self.clock.now_ms())
+            .await
+            .map_err(|e| port_error(&format!("take the lease {name}"), e))
+    }
+
+    async fn release_lease(&self, name: &str, holder: &str) -> PortResult<()> {
+        process::release_lease(&self.db, name, holder)
+            .await
+            .map_err(|e| port_error(&format!("give back the lease {name}"), e))
+    }
+
+    async fn audit(&self, tenant: &TenantId, entry: &AuditEntry) -> PortResult<()> {
+        process::audit(&self.db, tenant, entry).await.map_err(|e| port_error("write the audit log", e))
+    }
+
+    async fn audit_log(&self, tenant: &TenantId, limit: usize) -> PortResult<Vec<AuditEntry>> {
+        process::audit_log(&self.db, tenant, limit).await.map_err(|e| port_error("read the audit log", e))
+    }
+}
