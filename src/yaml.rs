@@ -1,28 +1,27 @@
 //! YAML with line numbers: decodes a section and collects every mistake, each with its key path and line.
 //!
-//! serde stops at the first mistake. Here the offending node is noted, taken out (or, where a number was written for a
-//! text, turned into that text, as Prometheus's own loader does), and decoding is tried again until the rest is clean.
+//! serde stops at the first mistake. Here the offending node is noted and taken out, and decoding is tried again until the
+//! rest is clean.
 
-use std::collections::HashMap;
+pub mod node;
 
-use granit_parser::{Event, Parser};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use vocab::{Problem, Problems};
+
+use node::{Kind, Node};
 
 /// Most mistakes that are reported of one section; a file with more is not a configuration.
 const PROBLEMS_PER_SECTION_MAX: usize = 100;
 /// Largest accepted configuration file, in bytes.
 pub const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A parsed file: its value and the line of each key path.
+/// A parsed file.
 #[derive(Debug, Clone, Default)]
 pub struct Document {
     /// The file's name as it appears in messages.
     pub file: String,
-    /// The value of the whole file; `Null` when it is empty.
-    pub value: Value,
-    lines: HashMap<String, usize>,
+    /// Its content.
+    pub root: Node,
 }
 
 impl Document {
@@ -32,146 +31,48 @@ impl Document {
     /// The syntax mistake with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
         let fail = |line: usize, message: String| {
-            let list = vec![Problem { file: file.to_owned(), line, path: String::new(), message }];
-            Err(Problems { list })
+            Problems { list: vec![Problem { file: file.to_owned(), line, path: String::new(), message }] }
         };
         if text.len() > FILE_BYTES_MAX {
-            return fail(0, format!("the file has {} bytes, at most {FILE_BYTES_MAX} are read", text.len()));
+            return Err(fail(0, format!("the file has {} bytes, at most {FILE_BYTES_MAX} are read", text.len())));
         }
-        let empty = text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#') || l.trim() == "---");
-        if empty {
-            return Ok(Self { file: file.to_owned(), value: Value::Null, lines: HashMap::new() });
+        let root = Node::parse(text).map_err(|(line, message)| fail(line, message))?;
+        if !matches!(root.kind, Kind::Mapping(_) | Kind::Null) {
+            return Err(fail(root.line, "a mapping of sections is expected".into()));
         }
-        match serde_saphyr::from_str::<Value>(text) {
-            Ok(value) => Ok(Self { file: file.to_owned(), value, lines: line_map(text) }),
-            Err(error) => {
-                let line = error.location().map_or(0, |l| usize::try_from(l.line()).unwrap_or(0));
-                fail(line, first_line(&error.to_string()))
-            }
-        }
+        Ok(Self { file: file.to_owned(), root })
     }
 
-    /// The line of a key path, or of its nearest parent that has one; 0 when nothing is known.
+    /// The line of a key path, or of its nearest parent that has one.
     pub fn line_of(&self, path: &str) -> usize {
-        let mut path = path;
-        loop {
-            if let Some(&line) = self.lines.get(path) {
-                return line;
-            }
-            match path.rfind(['.', '[']) {
-                Some(cut) => path = &path[..cut],
-                None => return 0,
-            }
-        }
+        self.root.nearest(path).line
     }
 }
 
-/// The first line of a parser's message, which may go on with a drawing of the place.
-fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or("not valid YAML").trim_start_matches("error: ").to_owned()
-}
-
-enum Frame {
-    Sequence { path: String, index: usize },
-    Mapping { path: String, key: Option<String> },
-}
-
-/// Key path → line, by walking the parser's events. Best effort: what it cannot place has its parent's line.
-fn line_map(text: &str) -> HashMap<String, usize> {
-    let mut lines = HashMap::new();
-    let mut stack: Vec<Frame> = Vec::new();
-    for event in Parser::new_from_str(text) {
-        let Ok((event, span)) = event else { break };
-        let line = span.start.line();
-        match event {
-            Event::Scalar(value, ..) => {
-                if let Some(Frame::Mapping { path, key }) = stack.last_mut()
-                    && key.is_none()
-                {
-                    let full = if path.is_empty() { value.to_string() } else { format!("{path}.{value}") };
-                    lines.entry(full.clone()).or_insert(line);
-                    *key = Some(full);
-                    continue;
-                }
-                let _path = enter(&mut stack, &mut lines, line);
-            }
-            Event::Alias(_) => {
-                let _path = enter(&mut stack, &mut lines, line);
-            }
-            Event::SequenceStart(..) => {
-                let path = enter(&mut stack, &mut lines, line);
-                stack.push(Frame::Sequence { path, index: 0 });
-            }
-            Event::MappingStart(..) => {
-                let path = enter(&mut stack, &mut lines, line);
-                stack.push(Frame::Mapping { path, key: None });
-            }
-            Event::SequenceEnd | Event::MappingEnd => {
-                stack.pop();
-            }
-            _ => {}
-        }
-    }
-    lines
-}
-
-/// The path of the value that begins here; moves the parent on to its next key or index.
-fn enter(stack: &mut [Frame], lines: &mut HashMap<String, usize>, line: usize) -> String {
-    match stack.last_mut() {
-        None => String::new(),
-        Some(Frame::Sequence { path, index }) => {
-            let full = format!("{path}[{index}]");
-            *index += 1;
-            lines.entry(full.clone()).or_insert(line);
-            full
-        }
-        // A key that is itself a collection has no place in a path.
-        Some(Frame::Mapping { key, .. }) => key.take().unwrap_or_default(),
-    }
-}
-
-/// Decodes a section found at `path`, noting every mistake. `None` when nothing could be decoded.
-pub fn decode<T: DeserializeOwned>(mut value: Value, path: &str, problems: &mut Problems) -> Option<T> {
-    if value.is_null() {
-        // `section:` with nothing behind it means "with its defaults".
-        value = Value::Object(serde_json::Map::new());
-        if let Ok(decoded) = serde_json::from_value(Value::Null) {
-            return Some(decoded);
-        }
-    }
+/// Decodes a node found at `path`, noting every mistake. `None` when nothing could be decoded.
+pub fn decode<T: DeserializeOwned>(mut node: Node, path: &str, problems: &mut Problems) -> Option<T> {
     for _ in 0..PROBLEMS_PER_SECTION_MAX {
-        let error = match serde_path_to_error::deserialize::<_, T>(value.clone()) {
+        let error = match serde_path_to_error::deserialize::<_, T>(node.clone()) {
             Ok(decoded) => return Some(decoded),
             Err(error) => error,
         };
         let inner_path = error.path().to_string();
         let inner_path = if inner_path == "." { String::new() } else { inner_path };
         let message = error.inner().to_string();
-        if let Some(node) = find(&mut value, &inner_path)
-            && message.contains("expected a string")
-            && (node.is_number() || node.is_boolean())
-        {
-            *node = Value::String(node.to_string());
-            continue;
-        }
         if let Some(name) = between(&message, "unknown field `", "`") {
-            let parent = find(&mut value, &inner_path).map(|node| node.is_object());
-            // serde_path_to_error stops at the struct or at the key, by where the visitor noticed.
-            let holder = match parent {
-                Some(true) => inner_path.clone(),
-                _ => inner_path.rsplit_once('.').map_or(String::new(), |(p, _)| p.to_owned()),
-            };
-            let expected = message.split_once("expected ").map_or("", |(_, e)| e);
-            let wanted = expected.trim_start_matches("one of ").replace('`', "");
-            problems.add(join(path, &join(&holder, &name)), format!("unknown key `{name}`; known are {wanted}"));
-            if remove(&mut value, &holder, &name) {
+            // The path may end at the struct or at the key itself, by where the reader noticed.
+            let at_struct = matches!(node.at_mut(&inner_path).map(|n| &n.kind), Some(Kind::Mapping(pairs)) if pairs.iter().any(|p| p.0 == name));
+            let holder = if at_struct { inner_path.as_str() } else { split_last(&inner_path).0 };
+            let wanted = message.split_once("expected ").map_or("", |(_, e)| e).trim_start_matches("one of ").replace('`', "");
+            problems.add(join(path, &join(holder, &name)), format!("unknown key `{name}`; known are {wanted}"));
+            if remove(&mut node, holder, &name) {
                 continue;
             }
             return None;
         }
         problems.add(join(path, &inner_path), message);
         let (holder, last) = split_last(&inner_path);
-        if last.is_empty() || !remove(&mut value, holder, last) {
+        if last.is_empty() || !remove(&mut node, holder, last) {
             return None;
         }
     }
@@ -195,32 +96,21 @@ pub fn join(path: &str, more: &str) -> String {
 
 fn split_last(path: &str) -> (&str, &str) {
     match path.rfind(['.', '[']) {
-        Some(cut) => (&path[..cut], path[cut..].trim_start_matches('.')),
+        Some(cut) => path.split_at(cut),
         None => ("", path),
     }
 }
 
-fn steps(path: &str) -> impl Iterator<Item = &str> {
-    path.split(['.', '[']).map(|s| s.trim_end_matches(']')).filter(|s| !s.is_empty())
-}
-
-fn find<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
-    steps(path).try_fold(value, |node, step| match node {
-        Value::Object(map) => map.get_mut(step),
-        Value::Array(list) => list.get_mut(step.parse::<usize>().ok()?),
-        _ => None,
-    })
-}
-
-fn remove(value: &mut Value, holder: &str, last: &str) -> bool {
-    let last = last.trim_start_matches('[').trim_end_matches(']');
-    match find(value, holder) {
-        Some(Value::Object(map)) => map.remove(last).is_some(),
-        Some(Value::Array(list)) => match last.parse::<usize>() {
-            // Taking an element out would move the ones behind it; a null keeps the numbering and fails loudly if kept.
-            Ok(index) if index + 1 == list.len() => list.pop().is_some(),
-            _ => false,
-        },
+/// Takes a node out. Of a list only the last element: taking out another would move the ones behind it.
+fn remove(root: &mut Node, holder: &str, last: &str) -> bool {
+    let last = last.trim_matches(|c| matches!(c, '.' | '[' | ']'));
+    match root.at_mut(holder).map(|n| &mut n.kind) {
+        Some(Kind::Mapping(pairs)) => {
+            let before = pairs.len();
+            pairs.retain(|p| p.0 != last);
+            pairs.len() < before
+        }
+        Some(Kind::Sequence(list)) if last.parse::<usize>().is_ok_and(|i| i + 1 == list.len()) => list.pop().is_some(),
         _ => false,
     }
 }
@@ -250,7 +140,7 @@ mod tests {
     fn problems_of(text: &str) -> (Option<Section>, Vec<String>) {
         let document = Document::parse("f.yml", text).expect("valid YAML");
         let mut problems = Problems::default();
-        let section = decode::<Section>(document.value.clone(), "", &mut problems);
+        let section = decode::<Section>(document.root.clone(), "", &mut problems);
         problems.locate("f.yml", |p| document.line_of(p));
         (section, problems.list.iter().map(ToString::to_string).collect())
     }
@@ -265,16 +155,33 @@ mod tests {
     }
 
     #[test]
-    fn a_number_where_a_text_belongs_is_that_text() {
-        let (section, list) = problems_of("labels: {rack: 7, on: true}\n");
+    fn text_stays_text() {
+        let (section, list) = problems_of("labels: {rack: 1.10, live: true, q: '7'}\njobs: []\n");
         assert!(list.is_empty(), "{list:?}");
         let labels = section.expect("decoded").labels;
-        assert_eq!((labels["rack"].as_str(), labels["on"].as_str()), ("7", "true"));
+        assert_eq!((labels["rack"].as_str(), labels["live"].as_str(), labels["q"].as_str()), ("1.10", "true", "7"));
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_work_and_are_bounded() {
+        let (section, list) = problems_of("jobs:\n- &a {job_name: a, limit: 3}\n- {<<: *a, job_name: b}\n");
+        assert!(list.is_empty(), "{list:?}");
+        assert_eq!(section.expect("decoded").jobs[1], Job { job_name: "b".into(), limit: 3 });
+        let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for i in 1..12 {
+            let line: Vec<_> = (0..10).map(|_| format!("*a{}", i - 1)).collect();
+            bomb.push_str(&format!("a{i}: &a{i} [{}]\n", line.join(",")));
+        }
+        let problems = Document::parse("f.yml", &bomb).expect_err("too many nodes");
+        assert!(problems.to_string().contains("nodes"), "{problems}");
     }
 
     #[test]
     fn a_syntax_mistake_has_a_line() {
         let problems = Document::parse("f.yml", "a: 1\nb: [1, 2\nc: 3\n").expect_err("not YAML");
         assert!(problems.list[0].line >= 2, "{problems}");
+        let problems = Document::parse("f.yml", "a: 1\na: 2\n").expect_err("a key twice");
+        assert!(problems.to_string().starts_with("f.yml:2: "), "{problems}");
+        assert!(Document::parse("f.yml", "").expect("empty is fine").root.kind == Kind::Null);
     }
 }
