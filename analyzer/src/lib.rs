@@ -1,1 +1,3 @@
 //! Rules, anomaly scores, forecasts, log patterns, tickets, inspection reports.
+
+pub mod logs;
