@@ -22,7 +22,9 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// When it was not built.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let dir = test.parent().and_then(Path::parent).context("the test is in no target folder")?;
+    let parent = test.parent().context("the test is in no target folder")?;
+    // Tests run from `deps/`, programs from the folder above it.
+    let dir = if parent.ends_with("deps") { parent.parent().unwrap_or(parent) } else { parent };
     let path = dir.join(name);
     ensure!(path.exists(), "{} is missing: cargo build --workspace --all-targets", path.display());
     Ok(path)
