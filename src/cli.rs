@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn it_serves_without_a_subcommand() {
-        let cli = Cli::try_parse_from(["tidewatch", "--listen", "127.0.0.1:0", "--roles", "store,dashboards"]).expect("valid");
+        let cli = Cli::try_parse_from(["tidewatch", "--listen", "127.0.0.1:0", "--roles", "store,dashboards"])
+            .expect("valid");
         assert!(cli.command.is_none());
         assert_eq!(cli.serve.roles, [Role::Store, Role::Dashboards]);
         assert!(Cli::try_parse_from(["tidewatch", "--listen", "nonsense"]).is_err());

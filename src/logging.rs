@@ -24,7 +24,9 @@ impl LogControl {
     pub fn set(&self, filter: &str) -> Result<(), PortError> {
         let parsed = parse(filter)?;
         match &self.0 {
-            Some(handle) => handle.reload(parsed).map_err(|e| PortError::invalid(format!("cannot set the log filter: {e}"))),
+            Some(handle) => {
+                handle.reload(parsed).map_err(|e| PortError::invalid(format!("cannot set the log filter: {e}")))
+            }
             None => Ok(()),
         }
     }

@@ -18,7 +18,11 @@ pub const SHARES: &[(&str, f64)] =
 /// # Errors
 /// A sentence that says what would be right.
 pub fn parse_size(text: &str) -> Result<usize, PortError> {
-    let wrong = || PortError::invalid(format!("invalid size {text:?}: want bytes or a number with MB, GB, MiB or GiB, such as 1GiB"));
+    let wrong = || {
+        PortError::invalid(format!(
+            "invalid size {text:?}: want bytes or a number with MB, GB, MiB or GiB, such as 1GiB"
+        ))
+    };
     let text_trimmed = text.trim();
     let digits = text_trimmed.bytes().take_while(|b| b.is_ascii_digit()).count();
     let (number, unit) = text_trimmed.split_at(digits);
@@ -47,7 +51,9 @@ pub fn limit_bytes(given: Option<&str>) -> Result<usize, PortError> {
         None => ((available_bytes(Path::new("/")) as f64 * DEFAULT_SHARE) as usize).max(LIMIT_BYTES_MIN),
     };
     if limit < LIMIT_BYTES_MIN {
-        return Err(PortError::invalid(format!("--memory-limit is {limit} bytes, at least {LIMIT_BYTES_MIN} are needed")));
+        return Err(PortError::invalid(format!(
+            "--memory-limit is {limit} bytes, at least {LIMIT_BYTES_MIN} are needed"
+        )));
     }
     Ok(limit)
 }
@@ -82,7 +88,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_their_units() {
-        for (text, bytes) in [("1024", 1024), ("1GiB", 1 << 30), ("512 MiB", 512 << 20), ("2gb", 2_000_000_000), ("1k", 1024)] {
+        for (text, bytes) in
+            [("1024", 1024), ("1GiB", 1 << 30), ("512 MiB", 512 << 20), ("2gb", 2_000_000_000), ("1k", 1024)]
+        {
             assert_eq!(parse_size(text).expect(text), bytes);
         }
         for bad in ["", "GiB", "1.5GiB", "-1", "1TB2", "99999999999999999999"] {

@@ -30,8 +30,8 @@ impl Document {
     /// # Errors
     /// The syntax mistake with its line.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
-        let fail = |line: usize, message: String| {
-            Problems { list: vec![Problem { file: file.to_owned(), line, path: String::new(), message }] }
+        let fail = |line: usize, message: String| Problems {
+            list: vec![Problem { file: file.to_owned(), line, path: String::new(), message }],
         };
         if text.len() > FILE_BYTES_MAX {
             return Err(fail(0, format!("the file has {} bytes, at most {FILE_BYTES_MAX} are read", text.len())));
@@ -63,7 +63,8 @@ pub fn decode<T: DeserializeOwned>(mut node: Node, path: &str, problems: &mut Pr
             // The path may end at the struct or at the key itself, by where the reader noticed.
             let at_struct = matches!(node.at_mut(&inner_path).map(|n| &n.kind), Some(Kind::Mapping(pairs)) if pairs.iter().any(|p| p.0 == name));
             let holder = if at_struct { inner_path.as_str() } else { split_last(&inner_path).0 };
-            let wanted = message.split_once("expected ").map_or("", |(_, e)| e).trim_start_matches("one of ").replace('`', "");
+            let wanted =
+                message.split_once("expected ").map_or("", |(_, e)| e).trim_start_matches("one of ").replace('`', "");
             problems.add(join(path, &join(holder, &name)), format!("unknown key `{name}`; known are {wanted}"));
             if remove(&mut node, holder, &name) {
                 continue;
@@ -149,7 +150,10 @@ mod tests {
     fn every_mistake_is_reported_with_its_line() {
         let (_, list) = problems_of("jobs:\n- job_name: a\n  limt: 3\n- job_name: b\n  limit: many\ncolour: red\n");
         assert_eq!(list.len(), 3, "{list:#?}");
-        assert!(list.iter().any(|p| p.starts_with("f.yml:3: jobs[0].limt: unknown key `limt`; known are job_name")), "{list:#?}");
+        assert!(
+            list.iter().any(|p| p.starts_with("f.yml:3: jobs[0].limt: unknown key `limt`; known are job_name")),
+            "{list:#?}"
+        );
         assert!(list.iter().any(|p| p.starts_with("f.yml:5: jobs[1].limit: ") && p.contains("\"many\"")), "{list:#?}");
         assert!(list.iter().any(|p| p.starts_with("f.yml:6: colour: unknown key")), "{list:#?}");
     }

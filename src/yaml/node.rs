@@ -130,7 +130,10 @@ impl Loader<'_> {
     fn node(&mut self, event: Token, line: usize, depth: usize) -> Result<Node, Mistake> {
         self.num_nodes += 1;
         if self.num_nodes > NODES_MAX || depth > DEPTH_MAX {
-            return Err((line, format!("the file has more than {NODES_MAX} nodes or is nested deeper than {DEPTH_MAX}")));
+            return Err((
+                line,
+                format!("the file has more than {NODES_MAX} nodes or is nested deeper than {DEPTH_MAX}"),
+            ));
         }
         let (kind, anchor) = match event {
             Token::Alias(id) => {
@@ -190,7 +193,9 @@ impl Loader<'_> {
         }
         for node in merged {
             let maps = if let Kind::Sequence(list) = node.kind { list } else { vec![node] };
-            for (key, value) in maps.into_iter().filter_map(|m| if let Kind::Mapping(p) = m.kind { Some(p) } else { None }).flatten() {
+            for (key, value) in
+                maps.into_iter().filter_map(|m| if let Kind::Mapping(p) = m.kind { Some(p) } else { None }).flatten()
+            {
                 if pairs.iter().all(|p| p.0 != key) {
                     pairs.push((key, value));
                 }
@@ -315,7 +320,10 @@ impl<'de> Deserializer<'de> for Node {
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
-        self, _name: &'static str, _fields: &'static [&'static str], visitor: V,
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
     ) -> Result<V::Value, Self::Error> {
         self.deserialize_map(visitor)
     }
@@ -328,16 +336,24 @@ impl<'de> Deserializer<'de> for Node {
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
-        self, _name: &'static str, _variants: &'static [&'static str], visitor: V,
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
     ) -> Result<V::Value, Self::Error> {
         match self.kind {
             Kind::Scalar { text, .. } => visitor.visit_enum(text.into_deserializer()),
-            Kind::Mapping(pairs) => visitor.visit_enum(serde::de::value::MapAccessDeserializer::new(MapDeserializer::new(pairs.into_iter()))),
+            Kind::Mapping(pairs) => visitor
+                .visit_enum(serde::de::value::MapAccessDeserializer::new(MapDeserializer::new(pairs.into_iter()))),
             _ => Err(DecodeError::custom("a word is expected here")),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
         visitor.visit_newtype_struct(self)
     }
 

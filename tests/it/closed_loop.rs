@@ -35,7 +35,11 @@ fn check(outcome: &Outcome, scenario: &Scenario, orchestrator: &str) {
     assert_eq!(ready.first(), Some(&1), "{:?}", outcome.replicas);
     assert!(ready.contains(&top), "never {top} replicas ready: {:?}", outcome.replicas);
     assert_eq!(outcome.replicas.last().map(|r| (r.1, r.2)), Some((1, 1)), "{:?}", outcome.replicas);
-    assert!(outcome.replicas.iter().all(|r| r.1 <= u64::from(scenario.max)), "over the maximum: {:?}", outcome.replicas);
+    assert!(
+        outcome.replicas.iter().all(|r| r.1 <= u64::from(scenario.max)),
+        "over the maximum: {:?}",
+        outcome.replicas
+    );
 
     // Every decision's record: what was seen, asked for, guarded, done; and they join up.
     assert!(outcome.decisions.len() >= 2, "{:?}", outcome.decisions);

@@ -21,14 +21,25 @@ struct Acknowledged {
 }
 
 /// Writes until the server is gone, noting what was acknowledged.
-async fn write(base: String, writer: u64, next: Arc<AtomicU64>, acknowledged: Arc<Mutex<Acknowledged>>, origin_ms: u64) {
+async fn write(
+    base: String,
+    writer: u64,
+    next: Arc<AtomicU64>,
+    acknowledged: Arc<Mutex<Acknowledged>>,
+    origin_ms: u64,
+) {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client");
     loop {
         let first = next.fetch_add(BATCH, Ordering::Relaxed);
         let numbers: Vec<u64> = (first..first + BATCH).collect();
         let text: String =
             numbers.iter().map(|n| format!("kill9{{writer=\"{writer}\"}} {n} {}\n", origin_ms + n * 10)).collect();
-        let answer = client.post(format!("{base}/api/v1/import/prometheus")).header("content-type", "text/plain; version=0.0.4").body(text).send().await;
+        let answer = client
+            .post(format!("{base}/api/v1/import/prometheus"))
+            .header("content-type", "text/plain; version=0.0.4")
+            .body(text)
+            .send()
+            .await;
         match answer {
             Ok(answer) if answer.status().is_success() => {
                 acknowledged.lock().await.samples.extend(numbers.iter().map(|n| (writer, *n)));
@@ -40,7 +51,13 @@ async fn write(base: String, writer: u64, next: Arc<AtomicU64>, acknowledged: Ar
             .iter()
             .map(|n| format!("{{\"time_ms\":{},\"service\":\"kill9\",\"body\":\"writer {writer} line n{n}\",\"labels\":{{\"writer\":\"w{writer}\"}}}}\n", origin_ms + n * 10))
             .collect();
-        match client.post(format!("{base}/api/v1/logs")).header("content-type", "application/x-ndjson").body(lines).send().await {
+        match client
+            .post(format!("{base}/api/v1/logs"))
+            .header("content-type", "application/x-ndjson")
+            .body(lines)
+            .send()
+            .await
+        {
             Ok(answer) if answer.status().is_success() => {
                 acknowledged.lock().await.lines.extend(numbers.iter().map(|n| (writer, *n)));
             }
@@ -69,7 +86,13 @@ async fn nothing_acknowledged_is_lost() {
         let writers: Vec<_> = (0..WRITERS)
             .zip(&counters)
             .map(|(writer, next)| {
-                tokio::spawn(write(tidewatch.api.base().to_owned(), writer, Arc::clone(next), Arc::clone(&acknowledged), origin_ms))
+                tokio::spawn(write(
+                    tidewatch.api.base().to_owned(),
+                    writer,
+                    Arc::clone(next),
+                    Arc::clone(&acknowledged),
+                    origin_ms,
+                ))
             })
             .collect();
         let flush = round % 5 == 4;
@@ -77,7 +100,8 @@ async fn nothing_acknowledged_is_lost() {
         if flush {
             // The moment of writing blocks and splits and cutting the WAL deserves to be hit too.
             let api = tidewatch.api.clone();
-            let _killed_underway = tokio::spawn(async move { api.post("/api/v1/admin/flush", &serde_json::json!({})).await });
+            let _killed_underway =
+                tokio::spawn(async move { api.post("/api/v1/admin/flush", &serde_json::json!({})).await });
             tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
         }
         tidewatch.server.kill().expect("killed");
@@ -105,7 +129,8 @@ async fn nothing_acknowledged_is_lost() {
 async fn samples(tidewatch: &Tidewatch, writer: u64) -> BTreeSet<u64> {
     let query = format!("kill9{{writer=\"{writer}\"}}[3h]");
     let url = reqwest::Url::parse_with_params("http://x/api/v1/query", [("query", query.as_str())]).expect("a URL");
-    let answer = tidewatch.api.get(&format!("{}?{}", url.path(), url.query().unwrap_or_default())).await.expect("answers");
+    let answer =
+        tidewatch.api.get(&format!("{}?{}", url.path(), url.query().unwrap_or_default())).await.expect("answers");
     let values = answer["data"]["result"][0]["values"].as_array().cloned().unwrap_or_default();
     values.iter().filter_map(|v| v[1].as_str()?.parse::<f64>().ok()).map(|v| v as u64).collect()
 }
@@ -114,7 +139,9 @@ async fn lines(tidewatch: &Tidewatch, writer: u64) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
     let mut after = String::new();
     loop {
-        let path = format!("/api/v1/logs/search?q=writer%3Aw{writer}&from_ms=0&to_ms=9999999999999&limit=1000&direction=forward{after}");
+        let path = format!(
+            "/api/v1/logs/search?q=writer%3Aw{writer}&from_ms=0&to_ms=9999999999999&limit=1000&direction=forward{after}"
+        );
         let answer = tidewatch.api.get(&path).await.expect("answers");
         let records = answer["records"].as_array().cloned().unwrap_or_default();
         for record in &records {

@@ -46,7 +46,8 @@ async fn a_token_is_asked_for_and_never_shown() {
     let dir = scratch().expect("a folder");
     let file = dir.path().join("token");
     std::fs::write(&file, "a-secret-of-some-length\n").expect("written");
-    let tidewatch = Tidewatch::start(dir.path(), &["--auth-token-file", file.to_str().expect("UTF-8")]).await.expect("starts");
+    let tidewatch =
+        Tidewatch::start(dir.path(), &["--auth-token-file", file.to_str().expect("UTF-8")]).await.expect("starts");
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let url = format!("{}/api/v1/status", tidewatch.api.base());
     assert_eq!(client.get(&url).send().await.expect("answers").status().as_u16(), 401);

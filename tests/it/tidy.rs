@@ -37,7 +37,11 @@ const OWNED: &[(&str, &[&str])] = &[
 
 #[test]
 fn the_crate_graph_is_as_designed() {
-    let metadata = MetadataCommand::new().manifest_path(workspace_root().join("Cargo.toml")).no_deps().exec().expect("cargo metadata");
+    let metadata = MetadataCommand::new()
+        .manifest_path(workspace_root().join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .expect("cargo metadata");
     let ours: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
     let allowed: BTreeMap<&str, &[&str]> = ALLOWED.iter().copied().collect();
     for package in &metadata.packages {
@@ -111,7 +115,10 @@ fn every_source_file_belongs_to_a_module() {
         }
         // The parent is `<dir>.rs` beside the folder, or the crate's root in the folder itself.
         let parents = [dir.with_extension("rs"), dir.join("lib.rs"), dir.join("main.rs")];
-        let named = parents.iter().filter_map(|p| std::fs::read_to_string(p).ok()).any(|text| text.contains(&format!("mod {stem};")));
+        let named = parents
+            .iter()
+            .filter_map(|p| std::fs::read_to_string(p).ok())
+            .any(|text| text.contains(&format!("mod {stem};")));
         if !named {
             dead.push(file.strip_prefix(&root).unwrap_or(file).display().to_string());
         }

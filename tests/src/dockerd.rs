@@ -56,9 +56,11 @@ impl Dockerd {
             let lines: Vec<&str> = text.lines().collect();
             format!("dockerd's log ends with:\n{}", lines[lines.len().saturating_sub(10)..].join("\n"))
         };
-        wait_for("dockerd answers", WITHIN, || async { engine.call(reqwest::Method::GET, "/info", None).await.is_ok() })
-            .await
-            .with_context(end_of_log)?;
+        wait_for("dockerd answers", WITHIN, || async {
+            engine.call(reqwest::Method::GET, "/info", None).await.is_ok()
+        })
+        .await
+        .with_context(end_of_log)?;
         let init = json!({"ListenAddr": "127.0.0.1:0", "AdvertiseAddr": "127.0.0.1"});
         engine.call(reqwest::Method::POST, "/swarm/init", Some(init)).await.with_context(end_of_log)?;
         Ok(Self { socket, engine, server })

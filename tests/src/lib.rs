@@ -66,7 +66,9 @@ impl Tidewatch {
         let server = Server::start("tidewatch", &mut command, &log, STOP_WITHIN)?;
         let api = Api::new(&format!("http://127.0.0.1:{port}"))?;
         let tidewatch = Self { api, port, server, log };
-        wait_for("tidewatch is ready", START_WITHIN, || tidewatch.api.ready()).await.with_context(|| tidewatch.log())?;
+        wait_for("tidewatch is ready", START_WITHIN, || tidewatch.api.ready())
+            .await
+            .with_context(|| tidewatch.log())?;
         Ok(tidewatch)
     }
 

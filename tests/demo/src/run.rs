@@ -76,7 +76,10 @@ pub async fn run(options: &Options, say: &mut (dyn FnMut(String) + Send)) -> Res
     let syslog_port = udp_port()?;
     let slots = scenario.max + 4;
     let mut haproxy = HaProxy::start(&options.dir, slots, syslog_port).await?;
-    say(format!("HAProxy listens on 127.0.0.1:{}, its page is http://127.0.0.1:{}/haproxy", haproxy.port, haproxy.stats_port));
+    say(format!(
+        "HAProxy listens on 127.0.0.1:{}, its page is http://127.0.0.1:{}/haproxy",
+        haproxy.port, haproxy.stats_port
+    ));
 
     let swarm = match options.orchestrator {
         Orchestrator::Process => None,
@@ -85,7 +88,9 @@ pub async fn run(options: &Options, say: &mut (dyn FnMut(String) + Send)) -> Res
     let config = settings::write(&Settings { options, haproxy: &haproxy, syslog_port })?;
     let mut tidewatch = start_tidewatch(options, &config)?;
     let api = Api::new(&format!("http://127.0.0.1:{}", options.port))?;
-    wait_for("tidewatch is ready", Duration::from_secs(60), || api.ready()).await.with_context(|| log_tail(&options.dir))?;
+    wait_for("tidewatch is ready", Duration::from_secs(60), || api.ready())
+        .await
+        .with_context(|| log_tail(&options.dir))?;
     say(format!("Tidewatch watches at {}; open {}/scaling to follow", api.base(), api.base()));
     let entry = format!("http://127.0.0.1:{}/", haproxy.port);
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;

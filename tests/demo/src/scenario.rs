@@ -84,7 +84,11 @@ impl Scenario {
     /// Replicas that the top needs.
     pub fn replicas_at_top(&self) -> u32 {
         // The scenario's numbers are small and positive.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small positive number of replicas")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small positive number of replicas"
+        )]
         let wanted = (self.high_rps / self.target_rps).ceil() as u32;
         wanted.min(self.max)
     }

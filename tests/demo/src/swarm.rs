@@ -71,7 +71,8 @@ impl Engine {
         let dir = binary.parent().context("the binary has no folder")?;
         let packed = Command::new("tar").arg("-C").arg(dir).args(["-cf", "-", "demo-service"]).output()?;
         ensure!(packed.status.success(), "tar: {}", String::from_utf8_lossy(&packed.stderr));
-        let path = "/images/create?fromSrc=-&repo=tidewatch-demo&tag=local&changes=ENTRYPOINT%20%5B%22%2Fdemo-service%22%5D";
+        let path =
+            "/images/create?fromSrc=-&repo=tidewatch-demo&tag=local&changes=ENTRYPOINT%20%5B%22%2Fdemo-service%22%5D";
         let answer = self
             .client
             .post(format!("http://docker/v1.41{path}"))
@@ -139,7 +140,8 @@ impl Swarm {
 
 /// Builds the service once more, linked statically, beside the ordinary build; a later call finds it done.
 fn static_binary(ordinary: &Path) -> Result<PathBuf> {
-    let target = ordinary.parent().and_then(Path::parent).context("the service's binary is in no target folder")?.join("static");
+    let target =
+        ordinary.parent().and_then(Path::parent).context("the service's binary is in no target folder")?.join("static");
     let built = Command::new("cargo")
         .args(["rustc", "--quiet", "--locked", "-p", "demo-service", "--bin", "demo-service", "--target-dir"])
         .arg(&target)
@@ -147,6 +149,10 @@ fn static_binary(ordinary: &Path) -> Result<PathBuf> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .context("cargo is needed to link the demo service statically")?;
-    ensure!(built.status.success(), "the static demo service does not build: {}", String::from_utf8_lossy(&built.stderr));
+    ensure!(
+        built.status.success(),
+        "the static demo service does not build: {}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     Ok(target.join("debug").join("demo-service"))
 }

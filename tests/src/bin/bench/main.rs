@@ -101,7 +101,9 @@ async fn metrics(program: Program, figures: &mut Figures) -> Result<()> {
             let asked = Instant::now();
             if *range {
                 let (start, end) = (start.to_string(), end.to_string());
-                target.get("/api/v1/query_range", &[("query", query), ("start", &start), ("end", &end), ("step", "30")]).await?;
+                target
+                    .get("/api/v1/query_range", &[("query", query), ("start", &start), ("end", &end), ("step", "30")])
+                    .await?;
             } else {
                 target.get("/api/v1/query", &[("query", query), ("time", &(end - 20.0).to_string())]).await?;
             }
@@ -144,9 +146,16 @@ async fn logs(figures: &mut Figures) -> Result<()> {
     let seconds = began.elapsed().as_secs_f64();
     let cost = target.cost()?;
     note(figures, "logs: thousand lines/s until in splits", "tidewatch", LOG_LINES as f64 / seconds / 1e3);
-    note(figures, "logs: CPU s per 100 MB", "tidewatch", (cost.cpu_seconds - before.cpu_seconds) / (bytes as f64 / 1e8));
+    note(
+        figures,
+        "logs: CPU s per 100 MB",
+        "tidewatch",
+        (cost.cpu_seconds - before.cpu_seconds) / (bytes as f64 / 1e8),
+    );
     let range = [("from_ms", (now_ms - 3_600_000).to_string()), ("to_ms", (now_ms + 3_600_000).to_string())];
-    for (name, query) in [("rare token", "needle-7f3a9c"), ("newest errors", "severity>=error"), ("phrase", "\"status 500\"")] {
+    for (name, query) in
+        [("rare token", "needle-7f3a9c"), ("newest errors", "severity>=error"), ("phrase", "\"status 500\"")]
+    {
         let mut times = Vec::new();
         for _ in 0..QUERY_REPETITIONS {
             let asked = Instant::now();
@@ -168,7 +177,8 @@ fn shown(values: Option<&Vec<f64>>) -> (String, f64) {
     let Some(values) = values else { return ("–".into(), f64::NAN) };
     let mut sorted = values.clone();
     let middle = median(&mut sorted);
-    let text = format!("{middle:.3} ({:.3}–{:.3})", sorted.first().unwrap_or(&f64::NAN), sorted.last().unwrap_or(&f64::NAN));
+    let text =
+        format!("{middle:.3} ({:.3}–{:.3})", sorted.first().unwrap_or(&f64::NAN), sorted.last().unwrap_or(&f64::NAN));
     (text, middle)
 }
 
@@ -187,7 +197,10 @@ fn table(figures: &Figures) -> String {
 
 fn page(table: &str) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpu.lines().find_map(|l| l.strip_prefix("model name")).map_or("unknown", |l| l.trim_start_matches([' ', '\t', ':']));
+    let model = cpu
+        .lines()
+        .find_map(|l| l.strip_prefix("model name"))
+        .map_or("unknown", |l| l.trim_start_matches([' ', '\t', ':']));
     let cores = cpu.lines().filter(|l| l.starts_with("processor")).count();
     format!(
         "# Benchmarks\n\nWritten by `make bench`: release build; {cores} cores of {model}; {} series × {NUM_TIMES} samples by remote write, \

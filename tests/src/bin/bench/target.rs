@@ -9,7 +9,7 @@ use demo::servers::{Server, free_port, wait_for};
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// This one.
     Tidewatch,
     /// Debian's Prometheus.
@@ -18,7 +18,7 @@ pub enum Program {
 
 impl Program {
     /// Its name.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Tidewatch => "tidewatch",
             Self::Prometheus => "prometheus",
@@ -28,7 +28,7 @@ impl Program {
 
 /// A running program.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     base: String,
     server: Server,
     client: reqwest::Client,
@@ -36,11 +36,11 @@ pub struct Target {
 
 /// What it has cost so far.
 #[derive(Debug, Clone, Copy)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// CPU seconds, user and system.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Anonymous resident memory in MiB.
-    pub anon_mib: f64,
+    pub(crate) anon_mib: f64,
 }
 
 impl Target {
@@ -48,7 +48,7 @@ impl Target {
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn start(program: Program, dir: &Path) -> Result<Self> {
+    pub(crate) async fn start(program: Program, dir: &Path) -> Result<Self> {
         let port = free_port()?;
         let config = dir.join("empty.yml");
         std::fs::write(&config, "global: {}\n")?;
@@ -84,7 +84,7 @@ impl Target {
     ///
     /// # Errors
     /// When it is not answered with 2xx.
-    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<()> {
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<()> {
         let mut request = self.client.post(format!("{}{path}", self.base)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -100,7 +100,7 @@ impl Target {
     ///
     /// # Errors
     /// When it is not answered with 2xx.
-    pub async fn get(&self, path: &str, params: &[(&str, &str)]) -> Result<usize> {
+    pub(crate) async fn get(&self, path: &str, params: &[(&str, &str)]) -> Result<usize> {
         let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), params)?;
         let answer = self.client.get(url).send().await?;
         let status = answer.status();
@@ -113,13 +113,16 @@ impl Target {
     ///
     /// # Errors
     /// When /proc cannot be read.
-    pub fn cost(&self) -> Result<Cost> {
+    pub(crate) fn cost(&self) -> Result<Cost> {
         let pid = self.server.pid();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let fields: Vec<&str> = stat.rsplit_once(')').context("an odd stat line")?.1.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let anon = status.lines().find_map(|l| l.strip_prefix("RssAnon:")).and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
+        let anon = status
+            .lines()
+            .find_map(|l| l.strip_prefix("RssAnon:"))
+            .and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
         // The kernel's clock tick has been 100 Hz on every Linux that this runs on.
         Ok(Cost { cpu_seconds: ticks as f64 / 100.0, anon_mib: anon.unwrap_or(f64::NAN) / 1024.0 })
     }

@@ -3,20 +3,24 @@
 
 /// A series of the data set.
 #[derive(Debug, Clone)]
-pub struct Series {
+pub(crate) struct Series {
     /// Labels, sorted by name.
-    pub labels: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
     /// How its value moves: the step between two samples.
-    pub step: f64,
+    pub(crate) step: f64,
 }
 
 /// `num_hosts` hosts with `per_host` series each: four of five are counters.
-pub fn data_set(num_hosts: usize, per_host: usize) -> Vec<Series> {
+pub(crate) fn data_set(num_hosts: usize, per_host: usize) -> Vec<Series> {
     let mut all = Vec::with_capacity(num_hosts * per_host);
     for host in 0..num_hosts {
         for index in 0..per_host {
             let counter = index % 5 != 0;
-            let name = if counter { format!("bench_requests_{}_total", index % 10) } else { format!("bench_level_{}", index % 10) };
+            let name = if counter {
+                format!("bench_requests_{}_total", index % 10)
+            } else {
+                format!("bench_level_{}", index % 10)
+            };
             all.push(Series {
                 labels: vec![
                     ("__name__".into(), name),
@@ -32,7 +36,7 @@ pub fn data_set(num_hosts: usize, per_host: usize) -> Vec<Series> {
 }
 
 /// The value of a series' sample number `n`.
-pub fn value(series: &Series, n: u64) -> f64 {
+pub(crate) fn value(series: &Series, n: u64) -> f64 {
     if series.step < 1.0 { 20.0 + f64::from((n % 17) as u32) * series.step } else { series.step * n as f64 }
 }
 
@@ -54,7 +58,7 @@ fn message(out: &mut Vec<u8>, tag: u8, body: &[u8]) {
 ///
 /// # Errors
 /// When the body cannot be compressed.
-pub fn remote_write(series: &[Series], n: u64, timestamp_ms: i64) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn remote_write(series: &[Series], n: u64, timestamp_ms: i64) -> anyhow::Result<Vec<u8>> {
     let mut request = Vec::with_capacity(series.len() * 120);
     let (mut one, mut part) = (Vec::new(), Vec::new());
     for series in series {
