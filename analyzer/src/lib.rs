@@ -1,3 +1,4 @@
 //! Rules, anomaly scores, forecasts, log patterns, tickets, inspection reports.
 
 pub mod logs;
+pub mod template;
