@@ -1,5 +1,8 @@
 //! The functions of the language: names, signatures, documentation.
 
+pub(crate) mod range;
+mod rate;
+
 use crate::ast::ValueType;
 use crate::ast::ValueType::{Matrix, Scalar, String as Text, Vector};
 

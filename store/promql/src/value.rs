@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use vocab::labels::METRIC_NAME;
 use vocab::sample::SeriesData;
 use vocab::{Labels, MemoryReservation, NativeHistogram, STALE_NAN, TimestampMs, is_stale_nan};
 
@@ -123,12 +124,17 @@ impl Series {
 
     /// The labels without the metric name, when that is to go.
     pub(crate) fn output_labels(&self) -> Labels {
-        if self.drop_name { self.labels.without_name() } else { self.labels.clone() }
+        if self.drop_name { without_metadata(&self.labels) } else { self.labels.clone() }
     }
 
     pub(crate) fn heap_bytes(&self) -> usize {
         std::mem::size_of::<Self>() + self.floats.capacity() * 8 + self.histograms.capacity() * 8
     }
+}
+
+/// The labels without the metric's name, type and unit, which do not hold for a computed value.
+pub(crate) fn without_metadata(labels: &Labels) -> Labels {
+    labels.without(&[METRIC_NAME, "__type__", "__unit__"])
 }
 
 /// Bytes counted against the query's memory until dropped.

@@ -1,0 +1,312 @@
+//! Aggregations.
+
+use std::collections::HashMap;
+
+use vocab::Labels;
+use vocab::ports::query::StepGrid;
+
+use super::labels::{invalid_label_name, nan_last};
+use super::matching::{group_labels, merge_by_labels};
+use super::Evaluator;
+use crate::annotations::Note;
+use crate::ast::{Aggregate, AggregateOp, Span};
+use crate::error::QueryError;
+use crate::histogram::fold::HistogramSum;
+use crate::kahan::{KahanMean, KahanSum, KahanVariance};
+use crate::number::{format_g, format_plain};
+use crate::quantile::quantile;
+use crate::value::{ABSENT, SampleValue, Series, Value, is_absent};
+
+/// Series of a vector that belong together.
+struct Group {
+    labels: Labels,
+    drop_name: bool,
+    members: Vec<usize>,
+}
+
+fn groups(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
+    let mut index: HashMap<Labels, usize> = HashMap::new();
+    let mut out: Vec<Group> = Vec::new();
+    for (member, one) in series.iter().enumerate() {
+        let labels = group_labels(&one.labels, &aggregate.grouping, aggregate.without);
+        let at = *index.entry(labels.clone()).or_insert_with(|| {
+            out.push(Group { labels, drop_name: false, members: Vec::new() });
+            out.len() - 1
+        });
+        out[at].drop_name |= one.drop_name;
+        out[at].members.push(member);
+    }
+    out
+}
+
+impl Evaluator<'_> {
+    pub(super) fn aggregate(&self, aggregate: &Aggregate, grid: &StepGrid) -> Result<Value, QueryError> {
+        let param = aggregate.param.as_deref();
+        match aggregate.op {
+            AggregateOp::CountValues => {
+                let label = param.map(|p| self.eval_string(p)).transpose()?.unwrap_or_default();
+                self.count_values(aggregate, &label, grid)
+            }
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio => {
+                let params = param.map(|p| self.eval_scalar(p, grid)).transpose()?.unwrap_or_default();
+                self.selection(aggregate, &params, grid)
+            }
+            _ => {
+                let params = param.map(|p| self.eval_scalar(p, grid)).transpose()?;
+                self.reduction(aggregate, params.as_deref(), grid)
+            }
+        }
+    }
+
+    fn reduction(
+        &self,
+        aggregate: &Aggregate,
+        quantiles: Option<&[f64]>,
+        grid: &StepGrid,
+    ) -> Result<Value, QueryError> {
+        let vector = self.eval_vector(&aggregate.expr, grid)?;
+        let groups = groups(&vector.series, aggregate);
+        let span = aggregate.expr.span();
+        if let (Some(quantiles), Some(param), false) = (quantiles, &aggregate.param, groups.is_empty()) {
+            for q in quantiles.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
+                self.note(Note::invalid_quantile(*q), &param.span());
+            }
+        }
+        let mut out = Vec::with_capacity(groups.len());
+        for group in groups {
+            self.ctx.cancel.check()?;
+            let mut series = Series::empty(group.labels.clone(), group.drop_name, grid.num_steps());
+            for step in 0..grid.num_steps() {
+                let samples = group.members.iter().filter_map(|m| vector.series[*m].get(step));
+                if let Some(value) = self.reduce(aggregate.op, samples, quantiles.map_or(0.0, |q| q[step]), &span) {
+                    series.set(step, value);
+                }
+            }
+            if !series.is_empty() {
+                out.push(series);
+            }
+        }
+        self.vector(out)
+    }
+
+    fn reduce(
+        &self,
+        op: AggregateOp,
+        samples: impl Iterator<Item = SampleValue>,
+        q: f64,
+        span: &Span,
+    ) -> Option<SampleValue> {
+        match op {
+            AggregateOp::Sum | AggregateOp::Avg => return self.total(op, samples, span),
+            AggregateOp::Count => {
+                let count = samples.count();
+                return (count > 0).then(|| SampleValue::Float(count as f64));
+            }
+            AggregateOp::Group => return samples.last().map(|_| SampleValue::Float(1.0)),
+            _ => {}
+        }
+        let mut floats = Vec::new();
+        for sample in samples {
+            match sample {
+                SampleValue::Float(v) => floats.push(v),
+                SampleValue::Histogram(_) => self.note(Note::histogram_ignored_in_aggregation(op.as_str()), span),
+            }
+        }
+        let first = *floats.first()?;
+        let variance = || {
+            let mut variance = KahanVariance::default();
+            floats.iter().for_each(|v| variance.add(*v));
+            variance.variance()
+        };
+        Some(SampleValue::Float(match op {
+            AggregateOp::Min => floats.iter().fold(first, |m, &v| if v < m || m.is_nan() { v } else { m }),
+            AggregateOp::Max => floats.iter().fold(first, |m, &v| if v > m || m.is_nan() { v } else { m }),
+            AggregateOp::Stdvar => variance(),
+            AggregateOp::Stddev => variance().sqrt(),
+            _ => quantile(q, &mut floats),
+        }))
+    }
+
+    fn total(
+        &self,
+        op: AggregateOp,
+        samples: impl Iterator<Item = SampleValue>,
+        span: &Span,
+    ) -> Option<SampleValue> {
+        let mut sum = KahanSum::default();
+        let mut mean = KahanMean::default();
+        let mut histograms: Option<HistogramSum> = None;
+        let mut incompatible = false;
+        for sample in samples {
+            match sample {
+                SampleValue::Float(v) if op == AggregateOp::Avg => mean.add(v),
+                SampleValue::Float(v) if mean.count == 0.0 => {
+                    mean.count = 1.0;
+                    sum.sum = v;
+                }
+                SampleValue::Float(v) => sum.add(v),
+                SampleValue::Histogram(h) => match &mut histograms {
+                    None => histograms = Some(HistogramSum::new(&h)),
+                    Some(total) => incompatible |= total.add(&h).is_err(),
+                },
+            }
+        }
+        let Some(histograms) = histograms else {
+            let value = if op == AggregateOp::Avg { mean.value() } else { sum.value() };
+            return (mean.count > 0.0).then_some(SampleValue::Float(value));
+        };
+        if mean.count > 0.0 {
+            self.note(Note::mixed_floats_histograms_in_aggregation(), span);
+            return None;
+        }
+        if incompatible {
+            self.note(Note::mixed_exponential_custom(&Labels::empty()), span);
+            return None;
+        }
+        let mut notes = Vec::new();
+        histograms.notes("aggregation", &mut notes);
+        self.notes(&mut notes, span);
+        let result = if op == AggregateOp::Avg { histograms.mean() } else { histograms.sum() };
+        Some(SampleValue::Histogram(std::sync::Arc::new(result)))
+    }
+
+    fn count_values(&self, aggregate: &Aggregate, label: &str, grid: &StepGrid) -> Result<Value, QueryError> {
+        if label.is_empty() {
+            return Err(invalid_label_name(label).at(&aggregate.span));
+        }
+        let vector = self.eval_vector(&aggregate.expr, grid)?;
+        let mut index: HashMap<Labels, usize> = HashMap::new();
+        let mut out: Vec<Series> = Vec::new();
+        for series in &vector.series {
+            let base = group_labels(&series.labels, &aggregate.grouping, aggregate.without);
+            for step in 0..grid.num_steps() {
+                let text = match series.get(step) {
+                    None => continue,
+                    Some(SampleValue::Float(v)) => format_plain(v),
+                    Some(SampleValue::Histogram(h)) => crate::histogram::text::text(&h),
+                };
+                let labels = base.with(label, &text);
+                let at = *index.entry(labels.clone()).or_insert_with(|| {
+                    out.push(Series::empty(labels, false, grid.num_steps()));
+                    out.len() - 1
+                });
+                let slot = &mut out[at].floats[step];
+                *slot = if is_absent(*slot) { 1.0 } else { *slot + 1.0 };
+                out[at].drop_name |= series.drop_name;
+            }
+        }
+        self.vector(out)
+    }
+
+    /// Aggregations that choose among the series of a group.
+    fn selection(&self, aggregate: &Aggregate, params: &[f64], grid: &StepGrid) -> Result<Value, QueryError> {
+        let mut vector = self.eval_vector(&aggregate.expr, grid)?;
+        let span = aggregate.expr.span();
+        let param_span = aggregate.param.as_ref().map_or_else(|| span.clone(), |p| p.span());
+        let wants = self.selection_sizes(aggregate.op, params, vector.series.is_empty(), &param_span)?;
+        // Ties and limits are decided by the order of labels, which does not depend on how series were read.
+        vector.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let groups = groups(&vector.series, aggregate);
+        let mut chosen: Vec<Series> = vector
+            .series
+            .iter()
+            .map(|s| Series {
+                labels: s.labels.clone(),
+                drop_name: s.drop_name,
+                floats: vec![ABSENT; s.floats.len()],
+                histograms: Vec::new(),
+            })
+            .collect();
+        let mut order: Vec<usize> = Vec::new();
+        for group in &groups {
+            self.ctx.cancel.check()?;
+            for step in 0..grid.num_steps() {
+                let picked = self.pick(aggregate.op, wants[step], &vector.series, group, step, &span);
+                for member in picked {
+                    if let Some(value) = vector.series[member].get(step) {
+                        chosen[member].set(step, value);
+                    }
+                    if grid.num_steps() == 1 {
+                        order.push(member);
+                    }
+                }
+            }
+        }
+        if grid.num_steps() == 1 {
+            // The answer of an instant query keeps the order in which series were chosen.
+            let mut slots: Vec<Option<Series>> = chosen.into_iter().map(Some).collect();
+            chosen = order.into_iter().filter_map(|member| slots[member].take()).collect();
+        }
+        chosen.retain(|s| !s.is_empty());
+        self.vector(merge_by_labels(chosen)?)
+    }
+
+    fn selection_sizes(
+        &self,
+        op: AggregateOp,
+        params: &[f64],
+        empty: bool,
+        span: &Span,
+    ) -> Result<Vec<f64>, QueryError> {
+        let mut sizes = Vec::with_capacity(params.len());
+        for &param in params {
+            if param.is_nan() {
+                let what = if op == AggregateOp::LimitRatio { "Ratio value" } else { "Parameter value" };
+                return Err(QueryError::execution(format!("{what} is NaN")).at(span));
+            }
+            if op != AggregateOp::LimitRatio {
+                if param <= i64::MIN as f64 || param >= i64::MAX as f64 {
+                    let what = if param > 0.0 { "overflows" } else { "underflows" };
+                    let message = format!("Scalar value {} {what} int64", format_g(param));
+                    return Err(QueryError::execution(message).at(span));
+                }
+                sizes.push(param.trunc());
+                continue;
+            }
+            let capped = param.clamp(-1.0, 1.0);
+            if capped != param && !empty {
+                self.note(Note::invalid_ratio(param, capped), span);
+            }
+            sizes.push(capped);
+        }
+        Ok(sizes)
+    }
+
+    fn pick(
+        &self,
+        op: AggregateOp,
+        want: f64,
+        series: &[Series],
+        group: &Group,
+        step: usize,
+        span: &Span,
+    ) -> Vec<usize> {
+        let present = group.members.iter().copied().filter(|m| series[*m].has(step));
+        match op {
+            AggregateOp::LimitRatio => present
+                .filter(|m| {
+                    // The same series falls on the same side at every step and for every ratio.
+                    let share = series[*m].labels.stable_hash() as f64 / u64::MAX as f64;
+                    (want >= 0.0 && share < want) || (want < 0.0 && share >= 1.0 + want)
+                })
+                .collect(),
+            _ if want < 1.0 => Vec::new(),
+            AggregateOp::Limitk => present.take(want as usize).collect(),
+            _ => {
+                let mut floats: Vec<usize> = Vec::new();
+                for member in present {
+                    if is_absent(series[member].floats[step]) {
+                        self.note(Note::histogram_ignored_in_aggregation(op.as_str()), span);
+                    } else {
+                        floats.push(member);
+                    }
+                }
+                let descending = op == AggregateOp::Topk;
+                floats.sort_by(|a, b| nan_last(series[*a].floats[step], series[*b].floats[step], descending));
+                floats.truncate(want as usize);
+                floats
+            }
+        }
+    }
+}
+

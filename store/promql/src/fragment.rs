@@ -1,0 +1,239 @@
+//! Fragments: work that the store does where the data is.
+//!
+//! The engine compiles `func(selector[range])`, `agg(selector)` and `agg(func(selector[range]))` to
+//! [`Fragment`]s. The store feeds the decoded series of every piece of its data to a [`FragmentAccumulator`] and
+//! [`merge`]s what comes out; only groups are held, never the columns of all series.
+//!
+//! State columns by aggregation, one entry per step each:
+//!
+//! | aggregation | columns |
+//! |---|---|
+//! | none | value |
+//! | `sum` | sum, compensation |
+//! | `avg` | sum (or mean), compensation, count, 1 when the first is the mean |
+//! | `count`, `min`, `max`, `group` | value |
+//! | `stddev`, `stdvar` | count, mean, its compensation, sum of squares, its compensation |
+
+mod compile;
+mod state;
+
+use std::collections::HashMap;
+
+use vocab::Labels;
+use vocab::ports::query::{Fragment, FragmentResult, PartialSeries};
+use vocab::sample::SeriesData;
+
+use crate::annotations::Note;
+use crate::ast::{Expr, Span};
+use crate::column::{WindowSpec, is_possibly_not_counter, range_column};
+use crate::eval::matching::group_labels;
+use crate::eval::select::Instant;
+use crate::functions::range::RangeFunction;
+use crate::timing::Timing;
+use crate::value::{ABSENT, Series, is_absent};
+
+pub(crate) use compile::compile;
+use state::Fold;
+
+/// Evaluates a fragment over series, one at a time.
+#[derive(Debug)]
+pub struct FragmentAccumulator {
+    fragment: Fragment,
+    reader: Reader,
+    fold: Option<Fold>,
+    index: HashMap<Labels, usize>,
+    result: FragmentResult,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Instant(Instant),
+    Range(RangeFunction, WindowSpec),
+    /// A fragment that this version cannot evaluate.
+    Unknown,
+}
+
+impl FragmentAccumulator {
+    /// An accumulator that has seen nothing.
+    pub fn new(fragment: &Fragment) -> Self {
+        let timing = Timing { at_ms: fragment.at_ms, offset_ms: fragment.offset_ms };
+        let reader = match (fragment.range_ms, RangeFunction::parse(&fragment.function)) {
+            (None, _) if fragment.function.is_empty() => {
+                Reader::Instant(Instant::new(&fragment.grid, timing, fragment.lookback_ms, false))
+            }
+            (Some(range_ms), Some(function)) => {
+                Reader::Range(function, WindowSpec { grid: fragment.grid, timing, range_ms })
+            }
+            _ => Reader::Unknown,
+        };
+        let fold = fragment.aggregation.as_ref().map(|a| Fold::parse(&a.op));
+        Self {
+            fragment: fragment.clone(),
+            reader,
+            fold: fold.flatten(),
+            index: HashMap::new(),
+            result: FragmentResult::default(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes in a series, whole.
+    pub fn add(&mut self, data: &SeriesData) {
+        self.result.num_series += 1;
+        self.result.num_samples += data.num_samples() as u64;
+        if !data.histograms.is_empty() || matches!(self.reader, Reader::Unknown) {
+            // The caller falls back to `select`, which can do everything.
+            self.result.saw_histograms = true;
+        }
+        if self.result.saw_histograms {
+            return;
+        }
+        let series = match &self.reader {
+            Reader::Instant(instant) => instant.evaluate(data),
+            Reader::Range(function, spec) => {
+                range_column(*function, &self.fragment.args, data, spec, false, &mut Vec::new())
+            }
+            Reader::Unknown => None,
+        };
+        let Some(series) = series else { return };
+        self.note(&series);
+        match (&self.fragment.aggregation, self.fold) {
+            (None, _) => {
+                let present = series.floats.iter().map(|v| !is_absent(*v)).collect();
+                self.push(PartialSeries { labels: series.labels, present, columns: vec![series.floats] });
+            }
+            (Some(aggregation), Some(fold)) => {
+                let labels = group_labels(&series.labels, &aggregation.grouping, aggregation.without);
+                let slot = match self.index.get(&labels) {
+                    Some(slot) => *slot,
+                    None => {
+                        let steps = series.floats.len();
+                        let group = PartialSeries {
+                            labels: labels.clone(),
+                            present: vec![false; steps],
+                            columns: vec![vec![0.0; steps]; fold.columns()],
+                        };
+                        self.index.insert(labels, self.result.groups.len());
+                        self.push(group);
+                        self.result.groups.len() - 1
+                    }
+                };
+                fold.add(&mut self.result.groups[slot], &series.floats);
+            }
+            (Some(_), None) => self.result.saw_histograms = true,
+        }
+    }
+
+    fn push(&mut self, group: PartialSeries) {
+        self.bytes += group.present.len() + group.columns.iter().map(|c| c.len() * 8 + 24).sum::<usize>() + 64;
+        self.result.groups.push(group);
+    }
+
+    fn note(&mut self, series: &Series) {
+        let is_counter_function = matches!(self.fragment.function.as_str(), "rate" | "increase");
+        if is_counter_function && is_possibly_not_counter(series.labels.metric_name()) {
+            let note = Note::possibly_not_counter(&series.labels);
+            let annotation = ("info".to_owned(), note.text);
+            if !self.result.annotations.contains(&annotation) {
+                self.result.annotations.push(annotation);
+            }
+        }
+    }
+
+    /// Bytes that the groups hold so far; for reservations.
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What came of it.
+    pub fn finish(self) -> FragmentResult {
+        self.result
+    }
+}
+
+/// Evaluates a fragment over all series of an iterator.
+pub fn evaluate<'a>(fragment: &Fragment, series: impl IntoIterator<Item = &'a SeriesData>) -> FragmentResult {
+    let mut accumulator = FragmentAccumulator::new(fragment);
+    for data in series {
+        accumulator.add(data);
+    }
+    accumulator.finish()
+}
+
+/// Puts the results of several pieces of the data together. Every series must have been in one piece only.
+pub fn merge(fragment: &Fragment, results: Vec<FragmentResult>) -> FragmentResult {
+    let fold = fragment.aggregation.as_ref().and_then(|a| Fold::parse(&a.op));
+    let mut results = results.into_iter();
+    let Some(mut out) = results.next() else { return FragmentResult::default() };
+    let mut index: HashMap<Labels, usize> =
+        out.groups.iter().enumerate().map(|(slot, group)| (group.labels.clone(), slot)).collect();
+    for result in results {
+        out.num_series += result.num_series;
+        out.num_samples += result.num_samples;
+        out.saw_histograms |= result.saw_histograms;
+        for annotation in result.annotations {
+            if !out.annotations.contains(&annotation) {
+                out.annotations.push(annotation);
+            }
+        }
+        for group in result.groups {
+            match (index.get(&group.labels), fold) {
+                (Some(slot), Some(fold)) => fold.merge(&mut out.groups[*slot], &group),
+                (Some(slot), None) => overlay(&mut out.groups[*slot], &group),
+                (None, _) => {
+                    index.insert(group.labels.clone(), out.groups.len());
+                    out.groups.push(group);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Fills steps that are empty.
+fn overlay(into: &mut PartialSeries, from: &PartialSeries) {
+    for step in 0..into.present.len().min(from.present.len()) {
+        if from.present[step] && !into.present[step] {
+            into.present[step] = true;
+            into.columns[0][step] = from.columns[0][step];
+        }
+    }
+}
+
+/// The series that a merged result stands for.
+pub(crate) fn finish(fragment: &Fragment, result: FragmentResult) -> Vec<Series> {
+    let drop_name = RangeFunction::parse(&fragment.function).is_some_and(|f| !f.keeps_name());
+    let fold = fragment.aggregation.as_ref().and_then(|a| Fold::parse(&a.op));
+    let column = |group: PartialSeries| -> Vec<f64> {
+        let mut values = match fold {
+            Some(fold) => fold.finish(&group),
+            None => group.columns.into_iter().next().unwrap_or_default(),
+        };
+        for (value, present) in values.iter_mut().zip(&group.present) {
+            if !present {
+                *value = ABSENT;
+            }
+        }
+        values
+    };
+    let series = result.groups.into_iter().map(|group| {
+        let labels = group.labels.clone();
+        Series { labels, drop_name, floats: column(group), histograms: Vec::new() }
+    });
+    series.filter(|s| !s.is_empty()).collect()
+}
+
+/// What the remarks on a fragment's expression are about.
+pub(crate) fn annotation_span(expr: &Expr) -> Span {
+    fn matrix(expr: &Expr) -> Option<Span> {
+        match expr {
+            Expr::Matrix(matrix) => Some(matrix.span.clone()),
+            other => other.children().into_iter().find_map(matrix),
+        }
+    }
+    matrix(expr).unwrap_or_else(|| expr.span())
+}
+
+#[cfg(test)]
+mod tests;

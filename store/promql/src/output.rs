@@ -1,0 +1,84 @@
+//! Values to answers.
+
+use vocab::TimestampMs;
+use vocab::ports::query::StepGrid;
+use vocab::sample::SeriesData;
+
+use crate::error::QueryError;
+use crate::eval::{MatrixSeries, merge_by_labels};
+use crate::value::{QueryValue, SampleValue, Series, Value, VectorSample, without_metadata};
+
+/// The answer of an instant query.
+pub(crate) fn instant(value: Value, time_ms: TimestampMs) -> Result<QueryValue, QueryError> {
+    Ok(match value {
+        Value::Scalar(values) => QueryValue::Scalar(time_ms, values.first().copied().unwrap_or(f64::NAN)),
+        Value::String(text) => QueryValue::String(time_ms, text),
+        Value::Vector(vector) => {
+            let samples = named(vector.series)?.into_iter().filter_map(|series| {
+                let value = series.get(0)?;
+                Some(VectorSample { labels: series.labels, timestamp: time_ms, value })
+            });
+            QueryValue::Vector(samples.collect())
+        }
+    })
+}
+
+/// The answer of a range query, ordered by labels.
+pub(crate) fn range(value: Value, grid: &StepGrid) -> Result<Vec<SeriesData>, QueryError> {
+    let times: Vec<TimestampMs> = grid.times().collect();
+    let series = match value {
+        Value::Scalar(values) => {
+            return Ok(vec![SeriesData { timestamps: times, values, ..SeriesData::default() }]);
+        }
+        Value::String(_) => Vec::new(),
+        Value::Vector(vector) => named(vector.series)?,
+    };
+    let mut out: Vec<SeriesData> = series
+        .into_iter()
+        .filter_map(|series| {
+            let mut data = SeriesData { labels: series.labels.clone(), ..SeriesData::default() };
+            for (step, time) in times.iter().enumerate() {
+                match series.get(step) {
+                    Some(SampleValue::Float(v)) => {
+                        data.timestamps.push(*time);
+                        data.values.push(v);
+                    }
+                    Some(SampleValue::Histogram(h)) => data.histograms.push((*time, h)),
+                    None => {}
+                }
+            }
+            (data.num_samples() > 0).then_some(data)
+        })
+        .collect();
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(out)
+}
+
+/// The answer of an instant query for a range vector, ordered by labels.
+pub(crate) fn matrix_of_windows(series: Vec<MatrixSeries>) -> Result<Vec<SeriesData>, QueryError> {
+    let mut out: Vec<SeriesData> = series
+        .into_iter()
+        .map(|mut series| {
+            if series.drop_name {
+                series.data.labels = without_metadata(&series.data.labels);
+            }
+            series.data
+        })
+        .collect();
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    if out.windows(2).any(|w| w[0].labels == w[1].labels) {
+        return Err(QueryError::execution(crate::eval::matching::SAME_LABELS));
+    }
+    Ok(out)
+}
+
+/// Metric names that are to go are gone; series that are the same then are one.
+fn named(mut series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
+    for one in &mut series {
+        if one.drop_name {
+            one.labels = one.output_labels();
+            one.drop_name = false;
+        }
+    }
+    merge_by_labels(series)
+}

@@ -1,0 +1,27 @@
+//! Quantiles of plain values.
+
+use std::cmp::Ordering;
+
+/// Ascending with NaN first, as Prometheus sorts vectors.
+pub(crate) fn nan_first(a: f64, b: f64) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
+}
+
+/// The quantile by linear interpolation between neighbours; sorts `values`.
+pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    values.sort_unstable_by(|a, b| nan_first(*a, *b));
+    let rank = q * (values.len() as f64 - 1.0);
+    let lower = (rank.floor().max(0.0) as usize).min(values.len() - 1);
+    let upper = (lower + 1).min(values.len() - 1);
+    let weight = rank - rank.floor();
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}
