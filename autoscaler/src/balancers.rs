@@ -1,0 +1,3 @@
+//! What stands behind [`crate::balancer::Balancer`].
+
+pub mod haproxy;

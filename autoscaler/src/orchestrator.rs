@@ -1,0 +1,116 @@
+//! The plug point towards what runs services: one trait, behind which `process`, `swarm` and others stand.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use vocab::TimestampMs;
+
+use crate::error::OrchestratorError;
+use crate::observation::ReplicaCounts;
+
+/// One running (or starting, or leaving) copy of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replica {
+    /// Unique in its cluster, the same for the replica's whole life.
+    pub id: String,
+    /// Where it answers; `None` while it has no address.
+    pub address: Option<SocketAddr>,
+    /// Whether it runs and, where a health check is configured, passes it.
+    pub ready: bool,
+    /// Whether it has been told to leave, or will be once the balancer has drained it.
+    pub leaving: bool,
+    /// When it was started.
+    pub started_at_ms: Option<TimestampMs>,
+    /// Its process on this machine, where it is one.
+    pub pid: Option<u32>,
+    /// Its container, where it is in one.
+    pub container: Option<String>,
+    /// What is the matter with it, or empty.
+    pub note: String,
+}
+
+/// A service as its orchestrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceState {
+    /// Grows with every change.
+    pub version: u64,
+    /// Replicas it was told to run.
+    pub wanted: u32,
+    /// Its replicas, by id; leaving ones included.
+    pub replicas: Vec<Replica>,
+}
+
+impl ServiceState {
+    /// The numbers a decision needs.
+    pub fn counts(&self) -> ReplicaCounts {
+        let count = |wanted: &dyn Fn(&Replica) -> bool| {
+            u32::try_from(self.replicas.iter().filter(|r| wanted(r)).count()).unwrap_or(u32::MAX)
+        };
+        ReplicaCounts {
+            wanted: self.wanted,
+            ready: count(&|r| r.ready && !r.leaving),
+            total: count(&|_| true),
+            version: self.version,
+        }
+    }
+}
+
+/// A change of a service's number of replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScaleChange {
+    /// Replicas wanted until now; when the orchestrator wants another number meanwhile, nothing is changed.
+    pub from: u32,
+    /// Replicas wanted from now on.
+    pub to: u32,
+}
+
+/// Something that happened to a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrchestratorEvent {
+    /// When.
+    pub time_ms: TimestampMs,
+    /// The service.
+    pub service: String,
+    /// The replica.
+    pub replica: String,
+    /// What, in words: `died (exit status 1), restarted`.
+    pub summary: String,
+}
+
+/// Runs services and changes how many replicas they have.
+#[async_trait]
+pub trait Orchestrator: Send + Sync + Debug {
+    /// `process`, `swarm` …
+    fn kind(&self) -> &'static str;
+
+    /// The cluster its services belong to.
+    fn cluster(&self) -> &str;
+
+    /// Names of the services it runs, sorted.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Unreachable`] and its like.
+    async fn services(&self) -> Result<Vec<String>, OrchestratorError>;
+
+    /// A service's replicas now.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::UnknownService`]; [`OrchestratorError::Unreachable`] and its like.
+    async fn state(&self, service: &str) -> Result<ServiceState, OrchestratorError>;
+
+    /// Changes the number of replicas and returns when the orchestrator has taken it, not when replicas are ready. Asking
+    /// again for the number that is already wanted changes nothing.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Conflict`] when another number than `change.from` (or `change.to`) is wanted by now;
+    /// [`OrchestratorError::UnknownService`], [`OrchestratorError::NotScalable`], [`OrchestratorError::Refused`],
+    /// [`OrchestratorError::Unreachable`].
+    async fn scale(&self, service: &str, change: ScaleChange) -> Result<(), OrchestratorError>;
+
+    /// Says that leaving replicas no longer carry load and may stop. Orchestrators that stop replicas by themselves ignore it.
+    async fn release(&self, service: &str, replicas: &[String]);
+
+    /// What happened since the last call; bounded, the oldest are lost first.
+    fn take_events(&self) -> Vec<OrchestratorEvent>;
+}

@@ -1,0 +1,3 @@
+//! What stands behind [`crate::orchestrator::Orchestrator`].
+
+pub mod process;

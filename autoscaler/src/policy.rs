@@ -1,0 +1,160 @@
+//! Policies: what a service should carry per replica, and how fast and how far it may be changed.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vocab::duration::format_duration;
+use vocab::scaling::ScalingMode;
+
+/// What kind of load a target measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// Requests per second through the balancer, waiting ones included: demand, which has no ceiling.
+    Rps,
+    /// CPU cores used: it saturates, so that it says "at least" when replicas are busy.
+    Cpu,
+    /// Whatever a query says.
+    Promql,
+}
+
+impl TargetKind {
+    /// The lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rps => "rps",
+            Self::Cpu => "cpu",
+            Self::Promql => "promql",
+        }
+    }
+
+    /// The unit behind numbers in sentences.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Rps => "RPS",
+            Self::Cpu => "CPU cores",
+            Self::Promql => "load",
+        }
+    }
+}
+
+/// How much of one kind of load a replica should carry.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// What is measured.
+    pub kind: TargetKind,
+    /// Load per replica, in the unit of the kind; positive.
+    pub value: f64,
+    /// PromQL that gives the service's whole load as one number.
+    pub query: String,
+    /// PromQL that gives the number of replicas behind that load; empty when the load does not come from replicas.
+    pub count_query: String,
+    /// Load at which a replica is saturated and its measured load only a lower bound; `None` for demand.
+    pub saturation: Option<f64>,
+}
+
+impl Target {
+    /// The target in words: `100 RPS per replica`.
+    pub fn words(&self) -> String {
+        format!("{} {} per replica", short(self.value), self.kind.unit())
+    }
+}
+
+/// How many replicas may be added or removed within a period; the larger of the two counts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// As a number of replicas.
+    pub replicas: u32,
+    /// As a share of the replicas at the period's begin, in percent.
+    pub percent: f64,
+    /// The period.
+    pub period: Duration,
+}
+
+/// A checked policy of one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its name; the service's when none was given.
+    pub name: String,
+    /// The service.
+    pub service: String,
+    /// The cluster.
+    pub cluster: String,
+    /// Which orchestrator runs the service: `process` or `swarm`.
+    pub orchestrator: String,
+    /// Fewest replicas, always kept.
+    pub min: u32,
+    /// Most replicas, never passed.
+    pub max: u32,
+    /// How far the autoscaler may go, unless a person has set something else.
+    pub mode: ScalingMode,
+    /// Time between rounds.
+    pub interval: Duration,
+    /// How often the metrics behind the targets are scraped: data older than three of these is unknown.
+    pub scrape_interval: Duration,
+    /// What a replica should carry; the largest need wins.
+    pub targets: Vec<Target>,
+    /// PromQL for requests that wait; they count as demand. Empty for none.
+    pub queue_query: String,
+    /// PromQL of a second source that must confirm a sudden fall. Empty for none.
+    pub confirm_query: String,
+    /// PromQL of the expected load of the first target when replicas started now would be ready. Empty for none.
+    pub forecast_query: String,
+    /// How far the load per replica may be off its target before anything changes, as a share.
+    pub tolerance: f64,
+    /// Scale-in: the highest need of this window counts.
+    pub hold: Duration,
+    /// Scale-out: the lowest need of this window counts; zero acts at once.
+    pub stabilization_up: Duration,
+    /// No scale-in for this long after a confirmed change.
+    pub cooldown: Duration,
+    /// No scale-in for this long after the direction turned to scale-out.
+    pub turn_pause: Duration,
+    /// How fast replicas may be given back.
+    pub scale_in: Pace,
+    /// How fast replicas may be added; `None`: to the computed number in one call.
+    pub scale_out: Option<Pace>,
+    /// How long a replica takes to become ready, until that has been measured.
+    pub startup: Duration,
+    /// What a reader must know of this policy.
+    pub notes: Vec<String>,
+}
+
+/// A hold shorter than this is worth a note.
+const SHORT_HOLD: Duration = Duration::from_secs(60);
+
+impl Policy {
+    /// The notes, and what follows from the numbers.
+    pub fn all_notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
+        if self.hold < SHORT_HOLD {
+            notes.push(format!(
+                "replicas are held for {} only before they are given back; services that matter hold minutes",
+                format_duration(self.hold)
+            ));
+        }
+        notes
+    }
+}
+
+/// A number as people read it: three significant digits at most behind the point, no trailing zeros.
+pub(crate) fn short(value: f64) -> String {
+    let digits = match value.abs() {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Milliseconds of a duration.
+pub(crate) fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `1 replica`, `3 replicas`.
+pub(crate) fn replicas(count: u32) -> String {
+    if count == 1 { "1 replica".to_owned() } else { format!("{count} replicas") }
+}
