@@ -6,5 +6,7 @@
 
 pub mod mask;
 pub mod miner;
+pub mod stage;
 
 pub use miner::{Miner, MinerLimits, Seen};
+pub use stage::PatternStage;

@@ -1,0 +1,122 @@
+//! Alerts as they were before a restart.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use vocab::ports::catalog::AlertFilter;
+use vocab::ports::query::SelectHints;
+use vocab::ports::{Catalog, Querier, SelectRequest};
+use vocab::{Alert, AlertState, Ctx, Labels, Matcher, PortResult, TimestampMs, is_stale_nan};
+
+use super::alerting::{ALERTS_FOR_STATE, Active, AlertTable};
+
+/// State older than this is not taken up again: what was true an hour ago says little about now.
+pub const OUTAGE_TOLERANCE: Duration = Duration::from_secs(3600);
+/// An alert that was pending must hold at least this long after a restart before it fires, so that a start-up with
+/// missing data does not fire it. Rules with a shorter `for` begin anew.
+const GRACE: Duration = Duration::from_secs(600);
+/// Most rows read per rule: more alerts than this of one rule are beyond what anyone looks at.
+const ROWS_MAX: usize = 10_000;
+
+/// Fills a rule's table with the alerts that were pending or firing when the program last ran: from the catalog's rows,
+/// and where the catalog has none, from the series `ALERTS_FOR_STATE`.
+///
+/// # Errors
+/// The catalog's or the store's; the table stays as it was.
+pub async fn restore(
+    table: &mut AlertTable,
+    group: &str,
+    rule: &str,
+    hold: Duration,
+    catalog: &dyn Catalog,
+    querier: &dyn Querier,
+    ctx: &Ctx,
+    now_ms: TimestampMs,
+) -> PortResult<()> {
+    let filter = AlertFilter {
+        states: vec![AlertState::Pending, AlertState::Firing],
+        rule: Some(rule.to_owned()),
+        limit: ROWS_MAX,
+        ..AlertFilter::default()
+    };
+    let rows = catalog.alerts(&ctx.tenant, &filter).await?;
+    for row in rows.into_iter().filter(|row| row.group == group) {
+        let key = row.labels.stable_hash();
+        let Some(alert) = taken_up(row, hold, now_ms) else { continue };
+        table.active.entry(key).or_insert(Active { alert, kept_since_ms: None, written_at_ms: now_ms });
+    }
+    if table.active.is_empty() && hold >= GRACE {
+        for (labels, active_at_ms, seen_ms) in states(rule, querier, ctx, now_ms).await? {
+            let alert = Alert {
+                group: group.to_owned(),
+                rule: rule.to_owned(),
+                fingerprint: format!("{:016x}", labels.stable_hash()),
+                annotations: Labels::empty(),
+                state: AlertState::Pending,
+                value: f64::NAN,
+                expression: String::new(),
+                active_at_ms,
+                fired_at_ms: None,
+                resolved_at_ms: None,
+                updated_at_ms: seen_ms,
+                ticket_id: None,
+                labels,
+            };
+            let key = alert.labels.stable_hash();
+            if let Some(alert) = taken_up(alert, hold, now_ms) {
+                table.active.insert(key, Active { alert, kept_since_ms: None, written_at_ms: TimestampMs::MIN });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The alert with the time that the program was away taken into account; `None` when it begins anew.
+fn taken_up(mut alert: Alert, hold: Duration, now_ms: TimestampMs) -> Option<Alert> {
+    // A firing alert is always taken up, however long ago: its ticket is open and must be resolved if it is over.
+    if alert.state == AlertState::Firing {
+        return Some(alert);
+    }
+    let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    let away = now_ms - alert.updated_at_ms;
+    if hold < GRACE || away > ms(OUTAGE_TOLERANCE) {
+        return None;
+    }
+    let remaining = ms(hold) - (alert.updated_at_ms - alert.active_at_ms);
+    if remaining > 0 {
+        alert.active_at_ms =
+            if remaining < ms(GRACE) { now_ms + ms(GRACE) - ms(hold) } else { alert.active_at_ms + away };
+    }
+    Some(alert)
+}
+
+/// Labels, time of becoming active, and time of the last sample, of the rule's `ALERTS_FOR_STATE` series.
+async fn states(
+    rule: &str,
+    querier: &dyn Querier,
+    ctx: &Ctx,
+    now_ms: TimestampMs,
+) -> PortResult<Vec<(Labels, TimestampMs, TimestampMs)>> {
+    let request = SelectRequest {
+        matchers: vec![Matcher::equal("__name__", ALERTS_FOR_STATE), Matcher::equal("alertname", rule)],
+        start_ms: now_ms - i64::try_from(OUTAGE_TOLERANCE.as_millis()).unwrap_or(i64::MAX),
+        end_ms: now_ms,
+        hints: SelectHints::default(),
+    };
+    let mut stream = querier.select(ctx, request).await?;
+    let mut newest: HashMap<Labels, (TimestampMs, TimestampMs)> = HashMap::new();
+    while let Some(batch) = stream.next().await {
+        for series in batch? {
+            if let (Some(&time), Some(&value)) = (series.timestamps.last(), series.values.last())
+                && !is_stale_nan(value)
+                && value.is_finite()
+            {
+                #[allow(clippy::cast_possible_truncation, reason = "seconds since the epoch; saturates when absurd")]
+                let active_at = (value as i64).saturating_mul(1000);
+                newest.insert(series.labels.without_name(), (active_at, time));
+            }
+        }
+    }
+    Ok(newest.into_iter().map(|(labels, (active, seen))| (labels, active, seen)).collect())
+}
