@@ -1,0 +1,440 @@
+// The UI in a real browser, against a running server.
+//
+//   TIDEWATCH_URL=http://127.0.0.1:9090 OUT=screenshots node e2e/run.mjs
+//
+// Visits every page at two widths, in both themes and languages; writes a screenshot of each; prints one line per group of
+// checks and, last, `N passed, N failed`.
+import { chromium } from 'playwright-core';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { axeProblems, layoutProblems, untranslated } from './checks.mjs';
+
+const require = createRequire(import.meta.url);
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const server = (process.env.TIDEWATCH_URL ?? 'http://127.0.0.1:9090').replace(/\/$/, '');
+const out = path.resolve(process.env.OUT ?? 'e2e-out');
+/** Only pages whose name contains it, for work on one page. */
+const only = process.env.ONLY ?? '';
+
+const WIDTHS = [
+  { name: '1440', width: 1440, height: 900 },
+  { name: '390', width: 390, height: 844 },
+];
+const THEMES = ['light', 'dark'];
+const LANGUAGES = ['en', 'zh'];
+/** A page that is not ready by then is a failure. */
+const READY_MS = 15_000;
+
+const words = Object.fromEntries(
+  await Promise.all(LANGUAGES.map(async (language) => [language, JSON.parse(await readFile(path.join(root, `src/locales/${language}.json`), 'utf8'))])),
+);
+const axeSource = await readFile(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Results by group, in the order in which they were first checked. */
+const groups = new Map();
+
+function check(group, subject, problems) {
+  if (!groups.has(group)) groups.set(group, { passed: 0, failed: [] });
+  const entry = groups.get(group);
+  const list = problems.filter(Boolean);
+  if (list.length === 0) entry.passed += 1;
+  else entry.failed.push(`${subject}: ${list.join('; ')}`);
+}
+
+async function api(route) {
+  const response = await fetch(server + route);
+  return response.ok ? response.json() : null;
+}
+
+/** Every page, and those details of which the server has something to show. */
+async function pageList() {
+  const pages = [
+    ['overview', '/'],
+    ['services', '/services'],
+    ['hosts', '/hosts'],
+    ['metrics', `/explore?q=${encodeURIComponent('up')}&q=${encodeURIComponent('node_memory_MemAvailable_bytes')}`],
+    ['metrics-table', `/explore?q=${encodeURIComponent('node_load1')}&view=table`],
+    ['metrics-start', '/explore'],
+    ['logs', '/logs'],
+    ['logs-patterns', '/logs?tab=patterns'],
+    ['alerts', '/alerts'],
+    ['alerts-tickets', '/alerts?tab=tickets'],
+    ['alerts-history', '/alerts?tab=history'],
+    ['alerts-rules', '/alerts?tab=rules'],
+    ['autoscaling', '/autoscaling'],
+    ['reports', '/reports'],
+    ['targets', '/targets'],
+    ['status', '/status'],
+  ];
+  const hosts = (await api('/api/v1/hosts'))?.hosts ?? [];
+  if (hosts[0]) pages.push(['host', `/hosts/${encodeURIComponent(hosts[0].host)}`]);
+  const services = (await api('/api/v1/services'))?.services ?? [];
+  const service = services.find((row) => row.autoscaled) ?? services[0];
+  if (service) pages.push(['service', `/services/${encodeURIComponent(service.service)}`]);
+  const tickets = (await api('/api/v1/tickets?limit=10'))?.tickets ?? [];
+  if (tickets[0]) pages.push(['ticket', `/tickets/${tickets[0].id}`]);
+  return pages.filter(([name]) => name.includes(only));
+}
+
+/** A page of the browser that keeps count of what goes wrong. */
+async function openPage(browser, viewport, language) {
+  const context = await browser.newContext({ viewport: { width: viewport.width, height: viewport.height }, reducedMotion: 'reduce', locale: 'en-GB' });
+  await context.addInitScript(
+    ([chosen]) => {
+      // Once per tab, so that a switch of the language within a test lasts. Nothing refreshes on its own meanwhile.
+      if (window.top !== window || sessionStorage.getItem('e2e')) return;
+      sessionStorage.setItem('e2e', '1');
+      localStorage.setItem('tidewatch.language', chosen);
+      localStorage.setItem('tidewatch.refresh', '0');
+    },
+    [language],
+  );
+  const page = await context.newPage();
+  const state = { errors: [], failures: [], pending: new Set() };
+  page.on('console', (message) => {
+    // The preview of a report runs no scripts, on purpose; the browser says so when it is driven from outside.
+    if (message.type() === 'error' && !/allow-scripts/.test(message.text())) state.errors.push(message.text());
+  });
+  page.on('pageerror', (error) => state.errors.push(error.message));
+  page.on('request', (request) => {
+    if (request.resourceType() !== 'eventsource') state.pending.add(request);
+  });
+  page.on('requestfinished', (request) => state.pending.delete(request));
+  page.on('requestfailed', (request) => {
+    state.pending.delete(request);
+    const reason = request.failure()?.errorText ?? '';
+    // A request that the page gave up itself, because something newer was wanted, has not failed.
+    if (reason !== 'net::ERR_ABORTED') state.failures.push(`${request.url()} ${reason}`);
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 400) state.failures.push(`${response.status()} ${response.url()}`);
+  });
+  return { page, state, close: () => context.close() };
+}
+
+/** Waits until the page has what it asked for. */
+async function ready({ page, state }) {
+  const deadline = Date.now() + READY_MS;
+  let quiet = 0;
+  while (quiet < 3) {
+    const done = state.pending.size === 0 && (await page.evaluate(() => Boolean(document.querySelector('main > *')) && !document.querySelector('main .skeleton')));
+    quiet = done ? quiet + 1 : 0;
+    if (Date.now() > deadline) return `not ready after ${READY_MS / 1000} s: ${[...state.pending].map((request) => request.url()).join(' ')}`;
+    await page.waitForTimeout(25);
+  }
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  return '';
+}
+
+async function goto(tab, route) {
+  tab.state.errors.length = 0;
+  tab.state.failures.length = 0;
+  await tab.page.goto(server + route, { waitUntil: 'domcontentloaded' });
+  return ready(tab);
+}
+
+async function matrix(browser) {
+  const pages = await pageList();
+  for (const viewport of WIDTHS) {
+    for (const language of LANGUAGES) {
+      const tab = await openPage(browser, viewport, language);
+      for (const [name, route] of pages) {
+        await tab.page.emulateMedia({ colorScheme: 'light' });
+        const late = await goto(tab, route);
+        for (const theme of THEMES) {
+          const subject = `${name} ${viewport.name} ${theme} ${language}`;
+          if (theme === 'dark') {
+            await tab.page.emulateMedia({ colorScheme: 'dark' });
+            await ready(tab);
+          }
+          check('pages are ready', subject, [late]);
+          check('nothing sticks out or is cut', subject, await tab.page.evaluate(layoutProblems));
+          check('every text has its words', subject, await tab.page.evaluate(untranslated, Object.keys(words.en)));
+          // Contrast and structure do not depend on the language.
+          if (language === (viewport.name === '390' ? 'zh' : 'en')) {
+            if (!(await tab.page.evaluate(() => 'axe' in window))) await tab.page.evaluate(axeSource);
+            check('axe finds no violation', subject, await tab.page.evaluate(axeProblems));
+          }
+          await tab.page.screenshot({ path: path.join(out, `${name}-${viewport.name}-${theme}-${language}.png`) });
+        }
+        const subject = `${name} ${viewport.name} ${language}`;
+        check('no error on the console', subject, tab.state.errors.slice(0, 3));
+        check('no request fails', subject, tab.state.failures.slice(0, 3));
+      }
+      await tab.close();
+    }
+  }
+}
+
+/** Runs steps that throw when they fail. */
+async function scenario(group, tab, steps) {
+  for (const [subject, step] of steps) {
+    try {
+      await step();
+      check(group, subject, []);
+    } catch (cause) {
+      check(group, subject, [String(cause.message ?? cause).split('\n')[0]]);
+    }
+  }
+}
+
+const heading = (tab, text) => tab.page.locator('h1', { hasText: text }).waitFor({ timeout: READY_MS });
+
+async function rail(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  await goto(tab, '/');
+  const entries = await tab.page.locator('.rail .rail-link').allTextContents();
+  check('rail entries lead somewhere', 'there are ten', [entries.length === 10 ? '' : `${entries.length} entries: ${entries.join(', ')}`]);
+  await scenario(
+    'rail entries lead somewhere',
+    tab,
+    entries.map((entry) => [
+      entry,
+      async () => {
+        await tab.page.locator('.rail .rail-link', { hasText: entry }).click();
+        await heading(tab, entry);
+        const problem = await ready(tab);
+        if (problem) throw new Error(problem);
+        const text = await tab.page.locator('main').innerText();
+        if (text.trim().length < 10) throw new Error('the page is empty');
+        if (/There is no such page/.test(text)) throw new Error('leads nowhere');
+      },
+    ]),
+  );
+  check('no error on the console', 'rail', tab.state.errors.slice(0, 3));
+  await tab.close();
+}
+
+async function keyboard(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  const { page } = tab;
+  await goto(tab, '/services');
+  const goes = (key, title) => [
+    `g ${key}`,
+    async () => {
+      await page.keyboard.press('g');
+      await page.keyboard.press(key);
+      await heading(tab, title);
+    },
+  ];
+  await scenario('keys do what they say', tab, [
+    goes('o', 'Overview'),
+    goes('m', 'Metrics'),
+    goes('s', 'Services'),
+    goes('h', 'Hosts'),
+    goes('l', 'Logs'),
+    goes('a', 'Alerts & tickets'),
+    goes('c', 'Autoscaling'),
+    goes('r', 'Reports'),
+    goes('t', 'Targets'),
+    goes('u', 'Status'),
+    [
+      '? and Esc',
+      async () => {
+        await page.keyboard.press('?');
+        await page.locator('dialog.help').waitFor({ timeout: 3000 });
+        await page.screenshot({ path: path.join(out, 'help-1440-light-en.png') });
+        await page.keyboard.press('Escape');
+        await page.locator('dialog.help').waitFor({ state: 'detached', timeout: 3000 });
+      },
+    ],
+    [
+      '/ finds a page',
+      async () => {
+        await page.keyboard.press('/');
+        await page.locator('dialog.palette').waitFor({ timeout: 3000 });
+        await page.keyboard.type('autosc');
+        await page.waitForTimeout(300);
+        await page.screenshot({ path: path.join(out, 'palette-1440-light-en.png') });
+        await page.keyboard.press('Enter');
+        await heading(tab, 'Autoscaling');
+      },
+    ],
+    [
+      'Ctrl K opens, Esc closes',
+      async () => {
+        await page.keyboard.press('Control+k');
+        await page.locator('dialog.palette').waitFor({ timeout: 3000 });
+        await page.keyboard.press('Escape');
+        await page.locator('dialog.palette').waitFor({ state: 'detached', timeout: 3000 });
+      },
+    ],
+    [
+      '- widens the range, z goes back',
+      async () => {
+        await page.keyboard.press('-');
+        await page.waitForURL(/from=now-2h/, { timeout: 3000 });
+        await page.keyboard.press('z');
+        await page.waitForURL((url) => !url.searchParams.has('from'), { timeout: 3000 });
+      },
+    ],
+    [
+      'the range stays from page to page',
+      async () => {
+        await page.keyboard.press('-');
+        await page.waitForURL(/from=now-2h/, { timeout: 3000 });
+        await page.keyboard.press('g');
+        await page.keyboard.press('h');
+        await page.waitForURL(/\/hosts\?.*from=now-2h/, { timeout: 3000 });
+      },
+    ],
+    [
+      'j goes to a row, Enter opens it',
+      async () => {
+        await page.locator('main tbody tr[data-row]').first().waitFor({ timeout: READY_MS });
+        await page.keyboard.press('j');
+        while (!(await page.evaluate(() => document.activeElement?.tagName === 'TR'))) await page.keyboard.press('j');
+        await page.keyboard.press('Enter');
+        await page.waitForURL(/\/hosts\/.+/, { timeout: 3000 });
+      },
+    ],
+    [
+      'f leads to the filter',
+      async () => {
+        await page.keyboard.press('g');
+        await page.keyboard.press('s');
+        await heading(tab, 'Services');
+        await ready(tab);
+        await page.keyboard.press('f');
+        if (!(await page.evaluate(() => document.activeElement?.matches('[data-filter]')))) throw new Error('the filter is not focused');
+      },
+    ],
+  ]);
+  check('no error on the console', 'keyboard', tab.state.errors.slice(0, 3));
+  await tab.close();
+}
+
+async function queries(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  const { page } = tab;
+  await goto(tab, '/explore');
+  await scenario('a query mistake is shown at its character', tab, [
+    [
+      'the editor takes a query',
+      async () => {
+        await page.locator('[data-editor="promql"] .cm-content').click({ timeout: READY_MS });
+        await page.keyboard.type('sum(up) + ');
+        await page.keyboard.press('Escape');
+        await page.keyboard.type('?');
+        await page.locator('.query-tools .primary').click();
+        await page.locator('.mistake').waitFor({ timeout: READY_MS });
+      },
+    ],
+    [
+      'in words, with line and column',
+      async () => {
+        const text = await page.locator('.mistake').innerText();
+        if (!/line 1, column 11/.test(text)) throw new Error(`it says “${text}”`);
+      },
+    ],
+    [
+      'underlined in the editor',
+      async () => {
+        const marked = await page.locator('[data-editor="promql"] .cm-mistake').innerText({ timeout: 3000 });
+        if (marked !== '?') throw new Error(`“${marked}” is underlined`);
+        await page.screenshot({ path: path.join(out, 'metrics-error-1440-light-en.png') });
+      },
+    ],
+    [
+      'a right query takes it away and draws',
+      async () => {
+        await page.locator('[data-editor="promql"] .cm-content').click();
+        await page.keyboard.press('Control+a');
+        await page.keyboard.type('vector(1)');
+        await page.keyboard.press('Escape');
+        await page.keyboard.press('Control+Enter');
+        await page.locator('.mistake').waitFor({ state: 'detached', timeout: READY_MS });
+        await page.locator('figure.chart .uplot').waitFor({ timeout: READY_MS });
+      },
+    ],
+    [
+      'dragging on the chart zooms, z goes back',
+      async () => {
+        const box = await page.locator('figure.chart .u-over').boundingBox();
+        await page.mouse.move(box.x + box.width * 0.3, box.y + 60);
+        await page.mouse.down();
+        await page.mouse.move(box.x + box.width * 0.6, box.y + 60, { steps: 4 });
+        await page.mouse.up();
+        await page.waitForURL(/from=\d+/, { timeout: 3000 });
+        await page.locator('h1').click();
+        await page.evaluate(() => document.activeElement?.blur());
+        await page.keyboard.press('z');
+        await page.waitForURL((url) => !url.searchParams.has('from'), { timeout: 3000 });
+      },
+    ],
+  ]);
+  check('no error on the console', 'queries', tab.state.errors.slice(0, 3));
+  await tab.close();
+}
+
+async function language(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  const { page } = tab;
+  await goto(tab, '/');
+  await scenario('the language switches in place', tab, [
+    [
+      'en to zh',
+      async () => {
+        await page.getByRole('button', { name: words.en['frame.language'], exact: true }).click();
+        await page.getByRole('button', { name: '中文' }).click();
+        await heading(tab, words.zh['nav.overview']);
+        await ready(tab);
+        const entries = await page.locator('.rail .rail-link').allTextContents();
+        const wanted = Object.entries(words.zh).filter(([key]) => /^nav\.[a-z]+$/.test(key)).map(([, text]) => text);
+        const foreign = entries.filter((entry) => !wanted.includes(entry));
+        if (foreign.length) throw new Error(`not translated: ${foreign.join(', ')}`);
+        if ((await page.locator('html').getAttribute('lang')) !== 'zh-Hans') throw new Error('the document says another language');
+      },
+    ],
+    [
+      'kept over a reload',
+      async () => {
+        await page.reload();
+        await heading(tab, words.zh['nav.overview']);
+      },
+    ],
+  ]);
+  check('no error on the console', 'language', tab.state.errors.slice(0, 3));
+  await tab.close();
+}
+
+async function unknownPage(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  await scenario('an unknown page says so', tab, [
+    [
+      '/no-such-page',
+      async () => {
+        await goto(tab, '/no-such-page');
+        await tab.page.getByText(words.en['not_found.title']).waitFor({ timeout: READY_MS });
+      },
+    ],
+  ]);
+  await tab.close();
+}
+
+await mkdir(out, { recursive: true });
+const started = Date.now();
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+});
+try {
+  await matrix(browser);
+  if (!only) for (const part of [rail, keyboard, queries, language, unknownPage]) await part(browser);
+} finally {
+  await browser.close();
+}
+
+let passed = 0;
+let failed = 0;
+for (const [group, result] of groups) {
+  passed += result.passed;
+  failed += result.failed.length;
+  console.log(`${result.failed.length ? 'FAILED' : 'ok'}  ${group}: ${result.passed} of ${result.passed + result.failed.length}`);
+  for (const failure of result.failed) console.log(`        ${failure}`);
+}
+console.log(`screenshots in ${out}, ${Math.round((Date.now() - started) / 1000)} s`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);

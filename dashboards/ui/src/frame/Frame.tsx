@@ -1,0 +1,48 @@
+// What stands around every page: rail, top bar, banner, dialogs and keys.
+import { useCallback, useEffect, useState, type ReactNode } from 'react';
+import { useLocation } from '../router';
+import { useWords } from '../i18n';
+import { usePreference } from '../preferences';
+import { Banner } from './Banner';
+import { Help } from './Help';
+import { entryOf } from './nav';
+import { Palette } from './Palette';
+import { BottomBar, Rail } from './Rail';
+import { TopBar } from './TopBar';
+import { useKeys } from './useKeys';
+
+export type Overlay = 'palette' | 'help' | null;
+
+export function Frame({ children }: { children: ReactNode }) {
+  const { t } = useWords();
+  const { pathname } = useLocation();
+  const [overlay, setOverlay] = useState<Overlay>(null);
+  const [folded, setFolded] = usePreference<boolean>('rail.folded', false);
+  useKeys(setOverlay);
+  const close = useCallback(() => setOverlay(null), []);
+
+  const entry = entryOf(pathname);
+  const title = entry ? t(`nav.${entry.id}`) : t('nav.unknown');
+  useEffect(() => {
+    document.title = `${title} · Tidewatch`;
+  }, [title]);
+
+  return (
+    <div className={folded ? 'frame folded' : 'frame'}>
+      <a className="skip" href="#page">
+        {t('frame.skip')}
+      </a>
+      <Rail folded={folded} onFold={() => setFolded(!folded)} />
+      <div className="frame-main">
+        <TopBar title={title} onOverlay={setOverlay} />
+        <Banner />
+        <main id="page" tabIndex={-1}>
+          {children}
+        </main>
+      </div>
+      <BottomBar />
+      {overlay === 'palette' && <Palette onClose={close} onHelp={() => setOverlay('help')} />}
+      {overlay === 'help' && <Help onClose={close} />}
+    </div>
+  );
+}

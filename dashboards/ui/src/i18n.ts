@@ -1,0 +1,85 @@
+// The language of the page. One catalogue per language, keys by meaning; plurals and numbers through Intl.
+import { useMemo, useSyncExternalStore } from 'react';
+import { getPreference, setPreference } from './preferences';
+
+export type Language = 'en' | 'zh';
+export const LANGUAGES: readonly Language[] = ['en', 'zh'];
+
+/** The BCP 47 tag for Intl. English dates are written day first, hours from 0 to 23. */
+export const LOCALE: Record<Language, string> = { en: 'en-GB', zh: 'zh-CN' };
+
+type Catalogue = Record<string, string>;
+
+const load: Record<Language, () => Promise<{ default: Catalogue }>> = {
+  en: () => import('./locales/en.json'),
+  zh: () => import('./locales/zh.json'),
+};
+
+const catalogues = new Map<Language, Catalogue>();
+const listeners = new Set<() => void>();
+let current: Language = 'en';
+
+/** The chosen language, else the server's, else the browser's. */
+export function pickLanguage(server: string | null): Language {
+  const wanted = [getPreference<string | null>('language', null), server, ...navigator.languages];
+  for (const tag of wanted) {
+    const found = LANGUAGES.find((language) => tag?.toLowerCase().startsWith(language));
+    if (found) return found;
+  }
+  return 'en';
+}
+
+export async function applyLanguage(language: Language) {
+  if (!catalogues.has(language)) catalogues.set(language, (await load[language]()).default);
+  current = language;
+  document.documentElement.lang = language === 'zh' ? 'zh-Hans' : 'en';
+  listeners.forEach((listener) => listener());
+}
+
+/** What a person chose; it is kept. */
+export async function setLanguage(language: Language) {
+  setPreference('language', language);
+  await applyLanguage(language);
+}
+
+export type Translate = (key: string, args?: Record<string, unknown>) => string;
+
+/**
+ * A message of a catalogue with its arguments filled in. `count` picks the plural form: `key_one`, `key_other` as the
+ * language has them. A key that is missing is shown as it is, so that one sees what is missing.
+ */
+export function message(catalogue: Catalogue, locale: string, key: string, args: Record<string, unknown> = {}): string {
+  let text = catalogue[key];
+  if (typeof args.count === 'number') {
+    const form = new Intl.PluralRules(locale).select(args.count);
+    text = catalogue[`${key}_${form}`] ?? catalogue[`${key}_other`] ?? text;
+  }
+  if (text === undefined) return key;
+  return text.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
+    const value = args[name];
+    return typeof value === 'number' ? new Intl.NumberFormat(locale).format(value) : String(value ?? '');
+  });
+}
+
+interface Words {
+  t: Translate;
+  /** Whether a key that came from the server is known. */
+  has: (key: string) => boolean;
+  language: Language;
+  locale: string;
+}
+
+export function useWords(): Words {
+  const language = useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => current,
+  );
+  return useMemo(() => {
+    const catalogue = catalogues.get(language) ?? {};
+    const locale = LOCALE[language];
+    return { t: (key, args) => message(catalogue, locale, key, args), has: (key) => key in catalogue, language, locale };
+  }, [language]);
+}

@@ -1,0 +1,195 @@
+// Is everything fine? If not: what, since when, how bad. Then what changed.
+import { useMemo } from 'react';
+import { withParams } from '../api/client';
+import { useLive } from '../api/live';
+import type { Attention, Overview as Data, ServiceRow } from '../api/types';
+import { useApi } from '../api/useApi';
+import { Board, type BoardChart } from '../chart/Board';
+import { useWords, type Translate } from '../i18n';
+import { useTime } from '../time/TimeContext';
+import { scalingPath, servicePath, To } from '../ui/links';
+import { Mark } from '../ui/Mark';
+import { Empty, Panel, Ready } from '../ui/Panel';
+import { Spark } from '../ui/Spark';
+import { Changes, Replicas, Sentence, Time, Value, worst } from './parts';
+import { FirstMinute, SourceProblems } from './SourceParts';
+
+export function Overview() {
+  const { range } = useTime();
+  const loaded = useApi<Data>(withParams('/api/v1/overview', { from_ms: range.fromMs, to_ms: range.toMs }));
+  useLive(['services', 'change', 'alert'], loaded.reload);
+  return (
+    <Ready loaded={loaded} rows={10}>
+      {(data) => <Body data={data} />}
+    </Ready>
+  );
+}
+
+function Body({ data }: { data: Data }) {
+  const { t } = useWords();
+  const state = data.attention.length ? worst(data.attention.map((row) => row.severity)) : 'ok';
+  return (
+    <>
+      <Sentence kind={data.collecting ? 'unknown' : state} aside={<Counts data={data} />}>
+        {sentence(data, t)}
+      </Sentence>
+      {data.collecting && <FirstMinute sources={data.sources} />}
+      <AttentionList rows={data.attention} />
+      <div className="columns two-one">
+        <Panel title={t('overview.services')} note={t('overview.services_note')}>
+          <Tiles services={data.services} />
+        </Panel>
+        <Panel title={t('overview.changes')}>
+          <Changes changes={data.changes} limit={8} />
+        </Panel>
+      </div>
+      <LoadCharts services={data.services} />
+      <SourceProblems sources={data.sources} />
+    </>
+  );
+}
+
+/** The server says which sentence; the words are the page's. */
+function sentence(data: Data, t: Translate): string {
+  const args: Record<string, number | string> = { ...data.counts, ...data.sentence.args };
+  if (data.collecting) return t('overview.sentence.collecting');
+  const unhealthy = Number(args.unhealthy ?? 0);
+  if (unhealthy > 0) return t('overview.sentence.attention', { ...args, count: unhealthy });
+  if (data.attention.length > 0) return t('overview.sentence.things', { count: data.attention.length });
+  return t('overview.sentence.fine', args);
+}
+
+function Counts({ data }: { data: Data }) {
+  const { t } = useWords();
+  const { counts } = data;
+  return (
+    <ul className="counts">
+      <li>
+        <To path="/services">{t('count.services', { count: counts.services })}</To>
+      </li>
+      <li>
+        <To path="/hosts">{t('count.hosts', { count: counts.hosts })}</To>
+      </li>
+      <li>{t('count.containers', { count: counts.containers })}</li>
+      <li>
+        <To path="/alerts">{t('count.firing', { count: counts.alerts_firing })}</To>
+      </li>
+      <li>
+        <To path="/alerts?tab=tickets">{t('count.tickets', { count: counts.tickets_open })}</To>
+      </li>
+    </ul>
+  );
+}
+
+function AttentionList({ rows }: { rows: Attention[] }) {
+  const { t } = useWords();
+  if (rows.length === 0) return null;
+  return (
+    <Panel title={t('overview.attention')} className="attention">
+      <ul>
+        {rows.map((row) => (
+          <li key={`${row.subject} ${row.what}`} data-row tabIndex={-1}>
+            <Mark kind={row.severity} />
+            <span className="attention-what">{row.what}</span>
+            <span className="attention-since">
+              <Time ms={row.since_ms} relative />
+            </span>
+            <To path={row.href} className="button small">
+              {t('action.look')}
+            </To>
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+}
+
+/** Tiles shown; the Services page has all. */
+const TILES = 24;
+
+function Tiles({ services }: { services: ServiceRow[] }) {
+  const { t } = useWords();
+  const order = ['critical', 'warning', 'unknown', 'ok'];
+  const sorted = [...services].sort(
+    (a, b) => order.indexOf(a.health) - order.indexOf(b.health) || (b.rps ?? -1) - (a.rps ?? -1) || a.service.localeCompare(b.service),
+  );
+  if (services.length === 0) return <Empty title={t('services.empty.title')} text={t('services.empty.text')} />;
+  return (
+    <>
+      <ul className="tiles">
+        {sorted.slice(0, TILES).map((row) => (
+          <li key={`${row.cluster} ${row.service}`} className={`tile tile-${row.health}`} data-row tabIndex={-1}>
+            <div className="tile-head">
+              <Mark kind={row.health} bare />
+              <To path={servicePath(row.service)} title={row.health_reason}>
+                {row.service}
+              </To>
+            </div>
+            <Spark values={row.rps_spark} label={t('service.rps_spark', { service: row.service })} width={150} height={24} />
+            <div className="tile-foot">
+              <span>
+                <Value value={row.rps} unit="rps" />
+              </span>
+              {row.replicas_wanted !== null && (
+                <span>
+                  <Replicas row={{ ...row, min: null }} />
+                </span>
+              )}
+            </div>
+          </li>
+        ))}
+      </ul>
+      {sorted.length > TILES && (
+        <p className="pad">
+          <To path="/services">{t('action.show_all', { count: sorted.length })}</To>
+        </p>
+      )}
+    </>
+  );
+}
+
+/** Services whose load and replicas stand on the overview. */
+const CHARTED = 4;
+
+/** Load and replicas of the autoscaled services; where nothing is scaled, how the hosts do. */
+function LoadCharts({ services }: { services: ServiceRow[] }) {
+  const { t } = useWords();
+  const scaled = services.filter((row) => row.autoscaled).slice(0, CHARTED);
+  const names = scaled.map((row) => row.service).join('\n');
+  const charts = useMemo<BoardChart[]>(() => {
+    const base = { thresholds: [], forecast: null };
+    return [
+      {
+        ...base,
+        id: 'hosts-cpu',
+        title_key: 'overview.hosts_cpu',
+        unit: 'ratio',
+        step_lines: false,
+        queries: [{ expr: '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[1m]))', legend: '{{instance}}' }],
+      },
+      {
+        ...base,
+        id: 'hosts-memory',
+        title_key: 'overview.hosts_memory',
+        unit: 'ratio',
+        step_lines: false,
+        queries: [{ expr: '1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes', legend: '{{instance}}' }],
+      },
+    ];
+  }, []);
+  return (
+    <>
+      {names !== '' && (
+        <p className="scaled-links">
+          {t('overview.scaled')}{' '}
+          {names.split('\n').map((service) => (
+            <To key={service} path={scalingPath(service)} className="chip">
+              {service}
+            </To>
+          ))}
+        </p>
+      )}
+      <Board charts={charts} height={150} />
+    </>
+  );
+}
