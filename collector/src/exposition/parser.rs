@@ -123,6 +123,12 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Goes on behind the line of the last mistake: for imports, where one bad line must not cost the others.
+    pub fn skip_line(&mut self) {
+        self.cursor.take_line();
+        self.done = !self.cursor.take(b'\n') || self.cursor.peek().is_none();
+    }
+
     /// The label set of the series line last returned, metric name included.
     ///
     /// # Errors
@@ -365,12 +371,8 @@ impl<'a> Parser<'a> {
             return Err("metric name not set");
         }
         let value = self.openmetrics_number().ok_or("expected value after metric")?;
-        let mut line = SeriesLine {
-            text,
-            value: parse_float(value).ok_or("invalid value")?,
-            timestamp_ms: None,
-            exemplar: None,
-        };
+        let mut line =
+            SeriesLine { text, value: parse_float(value).ok_or("invalid value")?, timestamp_ms: None, exemplar: None };
         if !self.cursor.body[self.cursor.at..].starts_with(b" # {") {
             line.timestamp_ms = self.openmetrics_timestamp()?;
         }

@@ -44,10 +44,7 @@ fn prometheus_text() {
     ok("a 1\na 2\n", &[(r#"{"__name__":"a"}"#, 1.0)]);
     ok("# EOF\n#\n# HELPx y\n# TYPEx y\n", &[]);
     ok("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n", &[(r#"{"__name__":"h_bucket","le":"1.0"}"#, 1.0)]);
-    ok("a +Inf\nb -infinity\n", &[
-        (r#"{"__name__":"a"}"#, f64::INFINITY),
-        (r#"{"__name__":"b"}"#, f64::NEG_INFINITY),
-    ]);
+    ok("a +Inf\nb -infinity\n", &[(r#"{"__name__":"a"}"#, f64::INFINITY), (r#"{"__name__":"b"}"#, f64::NEG_INFINITY)]);
     let bad = |body, part| check(Format::Prometheus, body, Err(part));
     bad("{A}0\n", "expected equal");
     bad("{A}0", "expected equal");
@@ -70,10 +67,10 @@ fn openmetrics_text() {
     let ok = |body, expect: &[(&str, f64)]| check(Format::OpenMetrics, body, Ok(expect));
     ok("", &[]);
     ok("# EOF", &[]);
-    ok("# TYPE a counter\n# UNIT a_s s\na_total 1 1.5 # {id=\"x\"} 0.5 2.5\n# EOF\n", &[(
-        r#"{"__name__":"a_total"}"#,
-        1.0,
-    )]);
+    ok(
+        "# TYPE a counter\n# UNIT a_s s\na_total 1 1.5 # {id=\"x\"} 0.5 2.5\n# EOF\n",
+        &[(r#"{"__name__":"a_total"}"#, 1.0)],
+    );
     ok("{\"my.metric\",b=\"c\"} 1\n# EOF\n", &[(r#"{"__name__":"my.metric","b":"c"}"#, 1.0)]);
     let bad = |body, part| check(Format::OpenMetrics, body, Err(part));
     bad("a 1\n", "does not end with # EOF");
@@ -88,7 +85,8 @@ fn openmetrics_text() {
 
 #[test]
 fn times_exemplars_and_metadata_come_along() {
-    let body = b"# HELP a he\\nlp\n# TYPE a counter\n# UNIT a_s s\na_total{x=\"y\"} 1 1.5 # {id=\"x\"} 0.5 2.5\n# EOF\n";
+    let body =
+        b"# HELP a he\\nlp\n# TYPE a counter\n# UNIT a_s s\na_total{x=\"y\"} 1 1.5 # {id=\"x\"} 0.5 2.5\n# EOF\n";
     let mut parser = Parser::new(body, Format::OpenMetrics);
     let mut next = || parser.next_entry().expect("valid").expect("not the end");
     assert_eq!(next(), Entry::Help("a", "he\\nlp"));
@@ -141,8 +139,7 @@ fn accepts_and_refuses_what_prometheus_does() {
         if content_type.contains("protobuf") {
             continue;
         }
-        let format =
-            if content_type.contains("openmetrics") { Format::OpenMetrics } else { Format::Prometheus };
+        let format = if content_type.contains("openmetrics") { Format::OpenMetrics } else { Format::Prometheus };
         let expect = &reference[id];
         match (parse(&read(file), format), expect["up"].as_bool().expect("verdict")) {
             (Ok(_), false) => wrong.push(format!("{id}: accepted, Prometheus says {}", expect["error"])),
@@ -170,7 +167,8 @@ fn accepts_and_refuses_what_prometheus_does() {
 /// names, and knows neither exemplars nor OpenMetrics' times. On plain lines it is a good second opinion.
 #[test]
 fn agrees_with_prometheus_parse_on_plain_lines() {
-    let body = "# TYPE a counter\na{x=\"1\",y=\"two words\"} 1\na{x=\"2\"} 2.5e3\n# TYPE g gauge\ng -4\ng{z=\"é\"} NaN\n";
+    let body =
+        "# TYPE a counter\na{x=\"1\",y=\"two words\"} 1\na{x=\"2\"} 2.5e3\n# TYPE g gauge\ng -4\ng{z=\"é\"} NaN\n";
     let ours = parse(body.as_bytes(), Format::Prometheus).expect("valid");
     let theirs = prometheus_parse::Scrape::parse(body.lines().map(|l| Ok(l.to_owned()))).expect("valid");
     assert_eq!(theirs.samples.len(), ours.len());

@@ -1,0 +1,219 @@
+//! The systemd journal through `journalctl -f -o json`, with the journal's cursor as the position.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use vocab::{LogRecord, Severity};
+
+use crate::error::SourceError;
+use crate::log_sink::{BATCH_RECORDS_MAX, LINE_BYTES_MAX, LogSink};
+use crate::parse_line::{ParsedLine, severity_of_text};
+use crate::ticker;
+
+/// Where journals are kept: on disk, and in memory.
+const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
+/// Lines of the past at the very first start.
+const LINES_AT_FIRST: &str = "1000";
+/// How long lines are gathered to one batch.
+const GATHER: Duration = Duration::from_millis(200);
+/// What is read of an entry, beside its cursor and time.
+const FIELDS: [&str; 9] = [
+    "MESSAGE",
+    "PRIORITY",
+    "SYSLOG_IDENTIFIER",
+    "CONTAINER_NAME",
+    "_SOURCE_REALTIME_TIMESTAMP",
+    "_HOSTNAME",
+    "_COMM",
+    "_PID",
+    "_SYSTEMD_UNIT",
+];
+const NAMESPACE: &str = "collector.journal";
+const KEY: &str = "cursor";
+
+/// Whether a journal with files is there and `journalctl` may read it; else why not.
+pub(crate) async fn probe() -> Result<(), String> {
+    let has_files = |folder: &&str| {
+        let machines = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        machines.filter_map(|m| std::fs::read_dir(m.path()).ok()).flatten().flatten().any(|f| is_journal(&f.path()))
+    };
+    if !FOLDERS.iter().any(|f| has_files(f)) {
+        return Err("there is no journal".to_owned());
+    }
+    let output = Command::new("journalctl").args(["-q", "-n", "1", "-o", "json"]).stdin(Stdio::null()).output().await;
+    match output {
+        Err(error) => Err(format!("journalctl does not start: {error}")),
+        Ok(output) if output.status.success() && !output.stdout.is_empty() => Ok(()),
+        Ok(_) => Err("no permission to read the journal: add the user to group systemd-journal".to_owned()),
+    }
+}
+
+fn is_journal(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "journal")
+}
+
+/// Follows the journal until the source is stopped; an end of `journalctl` is an error.
+pub(crate) async fn follow(sink: &Arc<LogSink>) -> Result<(), SourceError> {
+    let cursor = sink.shared.catalog.document(NAMESPACE, KEY).await?;
+    let cursor = cursor.and_then(|d| d.value.as_str().map(str::to_owned));
+    let mut child = start(cursor.as_deref())?;
+    let stdout = child.stdout.take().ok_or_else(|| SourceError::Malformed("journalctl has no output".to_owned()))?;
+    let mut lines = BufReader::with_capacity(64 << 10, stdout).lines();
+    let mut batch: Vec<LogRecord> = Vec::new();
+    let mut last_cursor = None;
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = sink.stop.cancelled() => break,
+            line = lines.next_line() => Some(line),
+            () = sink.shared.clock.sleep(GATHER), if !batch.is_empty() => None,
+        };
+        let ended = match next {
+            Some(Ok(Some(line))) => {
+                take_line(sink, &line, &mut batch, &mut last_cursor);
+                false
+            }
+            Some(Ok(None) | Err(_)) => true,
+            None => false,
+        };
+        let is_due = next_is_due(&batch, ended, &mut lines);
+        if is_due && !flush(sink, &mut batch, last_cursor.as_deref()).await {
+            break;
+        }
+        if ended {
+            return Err(SourceError::Malformed("journalctl ended, starting it again".to_owned()));
+        }
+    }
+    flush(sink, &mut batch, last_cursor.as_deref()).await;
+    Ok(())
+}
+
+/// A batch is written when it is full, when the stream ended, or when nothing more waits in the buffer.
+fn next_is_due<R: tokio::io::AsyncRead + Unpin>(
+    batch: &[LogRecord],
+    ended: bool,
+    lines: &mut tokio::io::Lines<BufReader<R>>,
+) -> bool {
+    let nothing_waits = lines.get_mut().buffer().is_empty();
+    !batch.is_empty() && (ended || nothing_waits || batch.len() >= BATCH_RECORDS_MAX)
+}
+
+fn start(cursor: Option<&str>) -> Result<Child, SourceError> {
+    let mut command = Command::new("journalctl");
+    // Only the fields that are read: others may hold whole core dumps.
+    command.args(["-q", "-f", "-o", "json", "--all"]).arg(format!("--output-fields={}", FIELDS.join(",")));
+    match cursor {
+        Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
+        None => command.args(["-n", LINES_AT_FIRST]),
+    };
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| SourceError::Read { path: "journalctl".to_owned(), source: e })
+}
+
+fn take_line(sink: &LogSink, line: &str, batch: &mut Vec<LogRecord>, cursor: &mut Option<String>) {
+    match serde_json::from_str::<Map<String, Value>>(line) {
+        Ok(entry) => {
+            if let Some(text) = entry.get("__CURSOR").and_then(Value::as_str) {
+                *cursor = Some(text.to_owned());
+            }
+            batch.push(sink.record(read_entry(&entry), ""));
+        }
+        Err(_) => sink.entry.malformed(1),
+    }
+}
+
+/// Writes the batch, then keeps the cursor.
+async fn flush(sink: &LogSink, batch: &mut Vec<LogRecord>, cursor: Option<&str>) -> bool {
+    if batch.is_empty() {
+        return true;
+    }
+    if !sink.write(std::mem::take(batch), None).await {
+        return false;
+    }
+    if let Some(cursor) = cursor {
+        let saved = sink.shared.catalog.put_document(NAMESPACE, KEY, &Value::from(cursor), None).await;
+        if let Err(error) = saved {
+            tracing::warn!(error = %vocab::error::chain(&error), "journal cursor not saved");
+        }
+    }
+    true
+}
+
+/// One entry of the journal's JSON form.
+fn read_entry(entry: &Map<String, Value>) -> ParsedLine {
+    let text = |key: &str| entry.get(key).map(value_text).unwrap_or_default();
+    let mut parsed = ParsedLine::default();
+    let micros = text("_SOURCE_REALTIME_TIMESTAMP").parse::<i64>().or_else(|_| text("__REALTIME_TIMESTAMP").parse());
+    parsed.time_ns = micros.ok().and_then(|us| us.checked_mul(1000));
+    parsed.body = text("MESSAGE");
+    if parsed.body.len() > LINE_BYTES_MAX {
+        parsed.body = parsed.body.chars().take(LINE_BYTES_MAX / 4).collect();
+    }
+    parsed.severity = match text("PRIORITY").parse() {
+        Ok(number) => Severity::from_syslog(number),
+        Err(_) => severity_of_text(&parsed.body),
+    };
+    parsed.host = Some(text("_HOSTNAME")).filter(|h| !h.is_empty());
+    let identifier = text("SYSLOG_IDENTIFIER");
+    let program = if identifier.is_empty() { text("_COMM") } else { identifier };
+    // Containers that log to the journal say which they are; the resolver reads the name.
+    let container = text("CONTAINER_NAME");
+    parsed.service = Some(if container.is_empty() { program.clone() } else { container }).filter(|s| !s.is_empty());
+    for (field, value) in [("pid", text("_PID")), ("program", program), ("unit", text("_SYSTEMD_UNIT"))] {
+        parsed.field(field, value);
+    }
+    parsed
+}
+
+/// Journal fields that are not UTF-8 come as lists of bytes.
+fn value_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(bytes) => {
+            let bytes: Vec<u8> = bytes.iter().filter_map(|b| u8::try_from(b.as_u64()?).ok()).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Follows the journal, starting `journalctl` again when it ends.
+pub(crate) async fn run(sink: Arc<LogSink>) {
+    const PAUSE: Duration = Duration::from_secs(5);
+    while let Err(error) = follow(&sink).await {
+        sink.shared.metrics.source_failed(&sink.name);
+        if sink.entry.failed(&error.to_string()) {
+            tracing::warn!(error = %vocab::error::chain(&error), "journal not readable, trying again");
+        }
+        if !ticker::sleep(&sink.shared.clock, &sink.stop, PAUSE).await {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_becomes_a_record() {
+        let line = r#"{"__CURSOR":"c","__REALTIME_TIMESTAMP":"1700000000000001","MESSAGE":[104,105],"PRIORITY":"4",
+            "SYSLOG_IDENTIFIER":"sshd","_PID":"7","_HOSTNAME":"h","_SYSTEMD_UNIT":"ssh.service"}"#;
+        let parsed = read_entry(&serde_json::from_str(line).expect("JSON"));
+        assert_eq!(parsed.time_ns, Some(1_700_000_000_000_001_000));
+        assert_eq!((parsed.body.as_str(), parsed.severity), ("hi", Severity::Warning));
+        assert_eq!((parsed.service.as_deref(), parsed.host.as_deref()), (Some("sshd"), Some("h")));
+        assert!(parsed.fields.contains(&("unit".to_owned(), "ssh.service".to_owned())));
+    }
+}

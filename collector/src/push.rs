@@ -1,0 +1,162 @@
+//! What others push: Prometheus remote write 1.0 and 2.0, Prometheus and OpenMetrics text, log records as JSON lines.
+//!
+//! A mistake in one series, line or record costs that one only: the rest is written, and the answer is 400 with the first
+//! mistake. Overload is answered with 429 or 503 and `Retry-After`. Pushed series keep exactly the labels they come with.
+
+mod decode;
+mod json_logs;
+mod remote_write;
+mod text;
+mod wire;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use vocab::ports::ingest::{IngestProtocol, IngestRequest, IngestResponse};
+use vocab::ports::{AppendOutcome, Ingest, WriteBatch};
+use vocab::{Ctx, ErrorKind, PortError};
+
+use crate::shared::Shared;
+
+/// Largest decompressed body of one request; senders split far below it.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
+/// Samples that are written together, so that one request does not hold up the others.
+const BATCH_SAMPLES_MAX: usize = 50_000;
+/// Seconds after which a sender may try again when the store sheds load.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+/// Decodes and writes pushed data.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    shared: Arc<Shared>,
+}
+
+/// What became of a request.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Samples or records taken.
+    accepted: u64,
+    /// Native histograms and exemplars among them, for remote write 2.0's answer.
+    histograms: u64,
+    exemplars: u64,
+    /// Series, lines, samples or records refused.
+    rejected: u64,
+    /// The first mistake.
+    first_mistake: Option<String>,
+}
+
+impl Outcome {
+    fn reject(&mut self, count: u64, mistake: impl FnOnce() -> String) {
+        self.rejected += count;
+        if self.first_mistake.is_none() {
+            self.first_mistake = Some(mistake());
+        }
+    }
+
+    fn add(&mut self, outcome: &AppendOutcome) {
+        self.accepted += outcome.accepted;
+        if outcome.rejected > 0 {
+            self.reject(outcome.rejected, || {
+                outcome.rejections.first().map_or_else(|| "samples refused".to_owned(), |r| r.message.clone())
+            });
+        }
+    }
+}
+
+impl Receiver {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    async fn handle(&self, ctx: &Ctx, request: &IngestRequest) -> Result<Outcome, PortError> {
+        let body = decode::decode(&request.body, &request.content_encoding, request.protocol)?;
+        // The decoded form of a body is a few times its size.
+        ctx.memory.try_grow(body.len().saturating_mul(3))?;
+        let result = match request.protocol {
+            IngestProtocol::RemoteWrite => remote_write::ingest(self, ctx, request, &body).await,
+            IngestProtocol::PrometheusText => text::ingest(self, ctx, request, &body).await,
+            IngestProtocol::JsonLogs => json_logs::ingest(self, ctx, &body).await,
+        };
+        ctx.memory.shrink(body.len().saturating_mul(3));
+        result
+    }
+
+    /// Writes a batch if it holds anything, and empties it.
+    async fn flush(&self, ctx: &Ctx, batch: &mut WriteBatch, outcome: &mut Outcome) -> Result<(), PortError> {
+        if batch.series.is_empty() && batch.metadata.is_empty() {
+            return Ok(());
+        }
+        let written = self.shared.appender.append(ctx, batch).await?;
+        outcome.add(&written);
+        outcome.histograms += batch.histograms.len() as u64;
+        outcome.exemplars += batch.exemplars.len() as u64;
+        *batch = WriteBatch { origin: batch.origin, ..WriteBatch::default() };
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ingest for Receiver {
+    async fn ingest(&self, ctx: &Ctx, request: IngestRequest) -> IngestResponse {
+        let result = self.handle(ctx, &request).await;
+        let protocol = match request.protocol {
+            IngestProtocol::RemoteWrite => "remote_write",
+            IngestProtocol::PrometheusText => "prometheus_text",
+            IngestProtocol::JsonLogs => "json_logs",
+        };
+        let mut response = match result {
+            Ok(outcome) => {
+                let rejected = vec![("protocol", protocol.to_owned())];
+                self.shared.metrics.push_rejected.get_or_create(&rejected).inc_by(outcome.rejected);
+                answer(&outcome)
+            }
+            Err(error) => refuse(&error),
+        };
+        if request.protocol == IngestProtocol::RemoteWrite {
+            // Senders log the body as it is.
+            response.content_type = "text/plain; charset=utf-8".to_owned();
+        } else if !response.body.is_empty() {
+            let kind = if response.status == 400 { "bad_data" } else { "unavailable" };
+            let body = serde_json::json!({"status": "error", "errorType": kind, "error": response.body});
+            response.body = body.to_string();
+            response.content_type = "application/json".to_owned();
+        }
+        let labels = vec![("protocol", protocol.to_owned()), ("status", response.status.to_string())];
+        self.shared.metrics.push_requests.get_or_create(&labels).inc();
+        response
+    }
+}
+
+fn response(status: u16, body: String) -> IngestResponse {
+    IngestResponse { status, headers: Vec::new(), content_type: String::new(), body }
+}
+
+fn answer(outcome: &Outcome) -> IngestResponse {
+    let mut response = match &outcome.first_mistake {
+        None => response(204, String::new()),
+        Some(mistake) => response(400, format!("{mistake} ({} refused, {} taken)", outcome.rejected, outcome.accepted)),
+    };
+    let samples = outcome.accepted.saturating_sub(outcome.histograms);
+    for (name, value) in [("Samples", samples), ("Histograms", outcome.histograms), ("Exemplars", outcome.exemplars)] {
+        response.headers.push((format!("X-Prometheus-Remote-Write-{name}-Written"), value.to_string()));
+    }
+    response
+}
+
+fn refuse(error: &PortError) -> IngestResponse {
+    let status = match error.kind() {
+        ErrorKind::Invalid | ErrorKind::Execution | ErrorKind::NotFound | ErrorKind::Conflict => 400,
+        ErrorKind::Forbidden => 403,
+        ErrorKind::Limit => 429,
+        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Cancelled => 503,
+        ErrorKind::Internal => 500,
+    };
+    let mut response = response(status, error.to_string());
+    if matches!(status, 429 | 503) {
+        response.headers.push(("Retry-After".to_owned(), RETRY_AFTER_SECONDS.to_owned()));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;
