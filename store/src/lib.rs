@@ -4,5 +4,7 @@
 
 pub mod catalog;
 pub mod disk;
+pub mod logs;
 pub mod metrics;
+pub mod sql;
 pub mod wal;

@@ -1,5 +1,7 @@
 //! What the store counts.
 
+mod logs;
+
 use vocab::telemetry::{Counter, Family, LabelPairs, Telemetry};
 
 /// All metrics of the store, registered once.
@@ -8,12 +10,14 @@ pub struct Metrics {
     wal_written_bytes: Family<LabelPairs, Counter>,
     wal_failures: Family<LabelPairs, Counter>,
     wal_damaged: Family<LabelPairs, Counter>,
+    logs: logs::LogMetrics,
 }
 
 impl Metrics {
     /// Registers the metrics.
     pub fn new(telemetry: &Telemetry) -> Self {
         Self {
+            logs: logs::LogMetrics::new(telemetry),
             wal_written_bytes: telemetry.register(
                 "store_wal_written_bytes",
                 "Bytes written to the write-ahead log",
