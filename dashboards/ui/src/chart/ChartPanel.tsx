@@ -53,7 +53,7 @@ export function ChartPanel({ title, frame, unit, queries, error, thresholds, eve
   return (
     <figure className="panel chart">
       <figcaption className="panel-head">
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         {note && <span className="panel-note">{note}</span>}
         <div className="panel-actions">
           <Menu label={t('chart.actions', { title })} icon="more" align="right">
@@ -163,7 +163,7 @@ function ChartTable({
   const every = Math.max(1, Math.ceil(frame.times.length / TABLE_ROWS));
   const rows = frame.times.map((time, at) => ({ time, at })).filter((row) => (frame.times.length - 1 - row.at) % every === 0);
   return (
-    <div className="table-box short" role="region" aria-label={title} tabIndex={0}>
+    <div className="table-box short" role="group" aria-label={title} tabIndex={0}>
       <table className="table">
         <thead>
           <tr>

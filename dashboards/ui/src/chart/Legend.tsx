@@ -25,7 +25,7 @@ export function Legend({ frame, unit, isolated, onIsolate, onHighlight }: Props)
     </th>
   );
   return (
-    <div className="legend" tabIndex={0} role="region" aria-label={t('legend.title')}>
+    <div className="legend" tabIndex={0} role="group" aria-label={t('legend.title')}>
       <table>
         <thead>
           <tr>

@@ -29,7 +29,9 @@ interface Props {
 /** All charts of a page share it. */
 const PAGE = uPlot.sync('page');
 /** The left axis is as wide in all charts, so that times stand under each other. */
-const AXIS_PX = 62;
+export const AXIS_PX = 62;
+/** Room on the right for half of the last time label. */
+export const RIGHT_PX = 18;
 /** Lines named at the crosshair. */
 const NAMED = 8;
 
@@ -66,7 +68,7 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
     const options: uPlot.Options = {
       width,
       height,
-      padding: [8, 6, 0, 0],
+      padding: [8, RIGHT_PX, 0, 0],
       legend: { show: false },
       tzDate: (seconds) => (utc ? uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC') : new Date(seconds * 1000)),
       cursor: {

@@ -33,6 +33,8 @@ export interface Part {
   result: BatchResult | undefined;
   legend: string;
   kind: LineKind;
+  /** Stands for the labels of a series that has none. */
+  name?: string;
 }
 
 /** A number, or null for what is not one: NaN and infinities leave a gap. */
@@ -64,7 +66,7 @@ export function buildFrame(parts: Part[], steps: Steps): Frame {
       const label = legendText(part.legend, series.labels);
       lines.push({
         key: `${partAt}:${labelKey(series.labels)}:${series.labels.__name__ ?? ''}`,
-        label: label || legendText('', series.labels),
+        label: label && label !== '{}' ? label : (part.name ?? '{}'),
         labels: series.labels,
         kind: part.kind,
         colour: 0,

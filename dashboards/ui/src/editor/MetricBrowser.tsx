@@ -60,7 +60,7 @@ function List({ metrics, text, onPick }: { metrics: Metric[]; text: string; onPi
   return (
     <>
       <p className="hint">{t('browser.count', { count: shown.length })}</p>
-      <div className="browser-list" ref={box} tabIndex={0} role="region" aria-label={t('browser.title')}>
+      <div className="browser-list" ref={box} tabIndex={0} role="group" aria-label={t('browser.title')}>
         <div ref={(inner) => void inner?.style.setProperty('height', `${totalPx}px`)}>
           {items.map((item) => {
             const metric = shown[item.index];

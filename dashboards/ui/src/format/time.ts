@@ -1,6 +1,4 @@
 // Times and ages, in local time or UTC.
-import { seconds } from './units';
-
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
 function formatter(locale: string, utc: boolean, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
@@ -66,11 +64,6 @@ export function ago(ms: number, locale: string, nowMs = Date.now()): string {
   if (past < 3600) return words.format(-Math.round(past / 60), 'minute');
   if (past < 86_400) return words.format(-Math.round(past / 3600), 'hour');
   return words.format(-Math.round(past / 86_400), 'day');
-}
-
-/** A width of time: 2 h, 40 min, 15 s. */
-export function span(ms: number, locale: string): string {
-  return seconds(Math.round(ms / 1000), locale);
 }
 
 /** For <input type="datetime-local">, in the chosen zone. */

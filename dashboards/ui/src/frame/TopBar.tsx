@@ -17,10 +17,10 @@ export function TopBar({ title, onOverlay }: { title: string; onOverlay: (overla
   return (
     <header className="topbar">
       <h1>{title}</h1>
-      <button className="search-button" onClick={() => onOverlay('palette')} aria-label={t('palette.title')}>
+      <button className="search-button" onClick={() => onOverlay('palette')}>
         <Icon name="search" />
         <span>{t('palette.hint')}</span>
-        <kbd>Ctrl K</kbd>
+        <kbd aria-hidden="true">Ctrl K</kbd>
       </button>
       <div className="topbar-tools">
         <TimePicker />

@@ -5,7 +5,7 @@ import { getJson, withParams } from '../api/client';
 import type { ApiProblem } from '../api/types';
 import { useBatch, type Batch } from '../api/useApi';
 import { ChartPanel } from '../chart/ChartPanel';
-import { buildFrame, legendText, type Frame } from '../chart/frame';
+import { buildFrame, legendText } from '../chart/frame';
 import { recentQueries, rememberQuery } from '../editor/history';
 import { MetricBrowser } from '../editor/MetricBrowser';
 import { QueryInput } from '../editor/QueryInput';
@@ -236,19 +236,22 @@ function Start({ onPick }: { onPick: (query: string) => void }) {
 
 function Results({ queries, batch, view, logScale }: { queries: string[]; batch: Batch | null; view: string; logScale: boolean }) {
   const { t, locale } = useWords();
-  const frame = useMemo<Frame | null>(
-    () =>
-      batch &&
-      buildFrame(
-        queries.map((_, at) => ({ result: batch.results.get(String(at)), legend: '', kind: 'line' })),
-        batch.steps,
-      ),
+  // What is in different units does not share an axis.
+  const charts = useMemo(() => {
+    const units = [...new Set(queries.map(inferUnit))];
+    return units.map((unit) => {
+      const own = queries.map((expr, at) => ({ expr, at })).filter(({ expr }) => inferUnit(expr) === unit);
+      const frame =
+        batch &&
+        buildFrame(
+          own.map(({ expr, at }) => ({ result: batch.results.get(String(at)), legend: '', kind: 'line' as const, name: expr })),
+          batch.steps,
+        );
+      return { unit, frame, queries: own.map(({ expr }) => expr), names: own.map(({ at }) => String.fromCharCode(65 + at)).join(', ') };
+    });
     // The batch belongs to the queries.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-    [batch],
-  );
-  const units = new Set(queries.map(inferUnit));
-  const unit: Unit = units.size === 1 ? ([...units][0] ?? 'none') : 'none';
+  }, [batch]);
   const results = queries.map((_, at) => batch?.results.get(String(at)));
   const sum = results.reduce(
     (total, result) => ({
@@ -280,7 +283,19 @@ function Results({ queries, batch, view, logScale }: { queries: string[]; batch:
           <LatestTable queries={queries} batch={batch} />
         </Panel>
       ) : (
-        <ChartPanel title={t('query.chart')} note={batch ? cost : ''} frame={frame} unit={unit} queries={queries} height={340} logScale={logScale} here />
+        charts.map((chart, at) => (
+          <ChartPanel
+            key={chart.unit}
+            title={charts.length > 1 ? t('query.chart_of', { count: chart.queries.length, names: chart.names }) : t('query.chart')}
+            note={batch && at === 0 ? cost : ''}
+            frame={chart.frame}
+            unit={chart.unit}
+            queries={chart.queries}
+            height={charts.length > 1 ? 240 : 340}
+            logScale={logScale}
+            here
+          />
+        ))
       )}
     </>
   );

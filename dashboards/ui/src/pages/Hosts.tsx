@@ -42,16 +42,16 @@ export function Hosts() {
     },
     { id: 'health', title: t('column.health'), render: (row) => <HealthMark health={row.health} reason={row.health_reason} />, sort: (row) => ORDER[row.health] },
     { id: 'cpu', title: t('column.cpu'), render: (row) => <Ratio value={row.cpu_ratio} />, sort: (row) => row.cpu_ratio, figure: true },
-    { id: 'spark', title: t('column.trend'), render: (row) => <Spark values={row.cpu_spark} label={t('host.cpu_spark', { host: row.host })} />, wideOnly: true },
+    { id: 'spark', title: t('column.trend'), render: (row) => <Spark values={row.cpu_spark} label={t('host.cpu_spark', { host: row.host })} width={72} />, wideOnly: true },
     { id: 'memory', title: t('column.memory'), render: (row) => <Ratio value={row.memory_ratio} />, sort: (row) => row.memory_ratio, figure: true },
     { id: 'disk', title: t('column.disk'), render: (row) => <Ratio value={row.disk_ratio} />, sort: (row) => row.disk_ratio, figure: true, wideOnly: true },
     { id: 'pressure', title: t('column.pressure'), render: (row) => <Value value={row.pressure_ratio} unit="ratio" />, sort: (row) => row.pressure_ratio, figure: true, wideOnly: true },
-    { id: 'load', title: t('column.load'), render: (row) => <Value value={row.load1} unit="none" />, sort: (row) => row.load1, figure: true, wideOnly: true },
+    { id: 'load', title: t('column.load'), render: (row) => <Value value={row.load1} unit="none" />, sort: (row) => row.load1, figure: true, wideOnly: true, optional: true },
     { id: 'net', title: t('column.network'), render: (row) => <Value value={row.net_bytes_per_second} unit="bytes_per_second" />, sort: (row) => row.net_bytes_per_second, figure: true, wideOnly: true },
     { id: 'containers', title: t('column.containers'), render: (row) => <Value value={row.containers} unit="count" />, sort: (row) => row.containers, figure: true, wideOnly: true },
     { id: 'size', title: t('column.size'), render: (row) => t('host.size', { cores: row.cores ?? '?', memory: formatValue(row.memory_bytes, 'bytes', locale) }), sort: (row) => row.memory_bytes, wideOnly: true },
     { id: 'uptime', title: t('column.uptime'), render: (row) => (row.uptime_seconds === null ? '–' : seconds(row.uptime_seconds, locale)), sort: (row) => row.uptime_seconds, figure: true, wideOnly: true },
-    { id: 'seen', title: t('column.last'), render: (row) => <Time ms={row.last_seen_ms} relative />, sort: (row) => row.last_seen_ms, figure: true, wideOnly: true },
+    { id: 'seen', title: t('column.last'), render: (row) => <Time ms={row.last_seen_ms} relative />, sort: (row) => row.last_seen_ms, figure: true, wideOnly: true, optional: true },
   ];
 
   return (

@@ -2,12 +2,13 @@
 import { useMemo } from 'react';
 import { withParams } from '../api/client';
 import { useLive } from '../api/live';
-import type { Attention, Overview as Data, ServiceRow } from '../api/types';
+import type { Attention, Overview as Data, ScaledService, ServiceRow } from '../api/types';
 import { useApi } from '../api/useApi';
 import { Board, type BoardChart } from '../chart/Board';
+import { inferUnit } from '../format/units';
 import { useWords, type Translate } from '../i18n';
 import { useTime } from '../time/TimeContext';
-import { scalingPath, servicePath, To } from '../ui/links';
+import { servicePath, To } from '../ui/links';
 import { Mark } from '../ui/Mark';
 import { Empty, Panel, Ready } from '../ui/Panel';
 import { Spark } from '../ui/Spark';
@@ -148,48 +149,54 @@ function Tiles({ services }: { services: ServiceRow[] }) {
   );
 }
 
-/** Services whose load and replicas stand on the overview. */
+/** Services whose load stands on the overview. */
 const CHARTED = 4;
 
-/** Load and replicas of the autoscaled services; where nothing is scaled, how the hosts do. */
+const PLAIN = { thresholds: [], forecast: null, step_lines: false };
+
+const HOST_CHARTS: BoardChart[] = [
+  {
+    ...PLAIN,
+    id: 'hosts-cpu',
+    title_key: 'overview.hosts_cpu',
+    unit: 'ratio',
+    queries: [{ expr: '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[1m]))', legend: '{{instance}}' }],
+  },
+  {
+    ...PLAIN,
+    id: 'hosts-memory',
+    title_key: 'overview.hosts_memory',
+    unit: 'ratio',
+    queries: [{ expr: '1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes', legend: '{{instance}}' }],
+  },
+];
+
+/** Load of the scaled services against what one replica carries, then how the hosts do. */
 function LoadCharts({ services }: { services: ServiceRow[] }) {
   const { t } = useWords();
-  const scaled = services.filter((row) => row.autoscaled).slice(0, CHARTED);
-  const names = scaled.map((row) => row.service).join('\n');
-  const charts = useMemo<BoardChart[]>(() => {
-    const base = { thresholds: [], forecast: null };
-    return [
-      {
-        ...base,
-        id: 'hosts-cpu',
-        title_key: 'overview.hosts_cpu',
-        unit: 'ratio',
-        step_lines: false,
-        queries: [{ expr: '1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[1m]))', legend: '{{instance}}' }],
-      },
-      {
-        ...base,
-        id: 'hosts-memory',
-        title_key: 'overview.hosts_memory',
-        unit: 'ratio',
-        step_lines: false,
-        queries: [{ expr: '1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes', legend: '{{instance}}' }],
-      },
-    ];
-  }, []);
-  return (
-    <>
-      {names !== '' && (
-        <p className="scaled-links">
-          {t('overview.scaled')}{' '}
-          {names.split('\n').map((service) => (
-            <To key={service} path={scalingPath(service)} className="chip">
-              {service}
-            </To>
-          ))}
-        </p>
-      )}
-      <Board charts={charts} height={150} />
-    </>
+  const anyScaled = services.some((row) => row.autoscaled);
+  const scaled = useApi<{ services: ScaledService[] }>(anyScaled ? '/api/v1/scaling/services' : null);
+  const charts = useMemo<BoardChart[]>(
+    () => [
+      ...(scaled.data?.services ?? [])
+        .filter((service) => service.load_query !== '')
+        .slice(0, CHARTED)
+        .map((service): BoardChart => {
+          const unit = inferUnit(service.load_query);
+          return {
+            ...PLAIN,
+            id: `load ${service.service}`,
+            title_key: '',
+            title: t('overview.load', { service: service.service }),
+            unit: unit === 'none' ? 'count' : unit,
+            queries: [{ expr: service.load_query, legend: service.service }],
+          };
+        }),
+      ...HOST_CHARTS,
+    ],
+    [scaled.data, t],
   );
+  // One request for all: wait until it is known which services are scaled.
+  if (anyScaled && scaled.data === null && scaled.error === null) return <Board charts={[]} />;
+  return <Board charts={charts} height={150} />;
 }

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { sendJson } from '../api/client';
 import type { ReportHead } from '../api/types';
 import { useApi } from '../api/useApi';
-import { dayTime, span } from '../format/time';
+import { dayTime } from '../format/time';
 import { useWords } from '../i18n';
 import { useTime } from '../time/TimeContext';
 import { Icon } from '../ui/Icon';
@@ -88,7 +88,7 @@ function Create({ onDone }: { onDone: (id: number) => void }) {
         title={`${dayTime(range.fromMs, clock)} – ${dayTime(range.toMs, clock)}`}
       >
         <Icon name="plus" />
-        {busy ? t('reports.creating') : t('reports.create', { span: span(range.toMs - range.fromMs, locale) })}
+        {t(busy ? 'reports.creating' : 'reports.create')}
       </button>
       {problem && (
         <span className="form-error" role="alert">

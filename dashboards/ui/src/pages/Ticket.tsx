@@ -102,7 +102,7 @@ function Evidence({ ticket }: { ticket: Ticket }) {
     <>
       {ticket.evidence.map((expr, at) => {
         const result = loaded.data?.results.get(String(at));
-        const frame = loaded.data ? buildFrame([{ result, legend: '', kind: 'line' }], loaded.data.steps) : null;
+        const frame = loaded.data ? buildFrame([{ result, legend: '', kind: 'line', name: expr }], loaded.data.steps) : null;
         return <ChartPanel key={expr} title={expr} frame={frame} unit={inferUnit(expr)} queries={[expr]} error={result?.error} events={[event]} />;
       })}
       {ticket.service && (

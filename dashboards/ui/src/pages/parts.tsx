@@ -97,9 +97,12 @@ export function Changes({ changes, limit = 12 }: { changes: Change[]; limit?: nu
           <li key={`${change.time_ms} ${change.kind} ${change.service} ${change.subject} ${change.summary}`} data-row tabIndex={-1}>
             <Time ms={change.time_ms} />
             <span className={`tag tag-${change.kind}`}>{t(`change.${change.kind}`)}</span>
-            <span className="changes-text">
-              {change.service && <To path={servicePath(change.service)}>{change.service}</To>} {change.summary}
-            </span>
+            {change.service && (
+              <To path={servicePath(change.service)} className="name">
+                {change.service}
+              </To>
+            )}
+            <p>{change.summary}</p>
           </li>
         ))}
       </ol>

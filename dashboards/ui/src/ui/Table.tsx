@@ -16,6 +16,8 @@ export interface Column<R> {
   figure?: boolean;
   /** Left out where the screen is narrow. */
   wideOnly?: boolean;
+  /** Left out until a person asks for it. */
+  optional?: boolean;
   /** Takes the room that is left and cuts what is too long. */
   grow?: boolean;
 }
@@ -46,7 +48,8 @@ function compare(a: number | string | null, b: number | string | null): number {
 export function Table<R>({ label, columns, rows, rowKey, onOpen, name, order = '', empty, selected }: Props<R>) {
   const { t } = useWords();
   const [params, setParams] = useSearchParams();
-  const [hidden, setHidden] = usePreference<string[]>(`columns.${name}`, []);
+  const [chosen, setHidden] = usePreference<string[] | null>(`columns.${name}`, null);
+  const hidden = chosen ?? columns.filter((column) => column.optional).map((column) => column.id);
   const parameter = `${name}.sort`;
   const sorted = params.get(parameter) ?? order;
   const down = sorted.startsWith('-');
@@ -82,7 +85,7 @@ export function Table<R>({ label, columns, rows, rowKey, onOpen, name, order = '
 
   if (rows.length === 0 && empty) return <>{empty}</>;
   return (
-    <div className={virtual ? 'table-box tall' : 'table-box'} ref={box} role="region" aria-label={label} tabIndex={0}>
+    <div className={virtual ? 'table-box tall' : 'table-box'} ref={box} role="group" aria-label={label} tabIndex={0}>
       <table className="table">
         <caption className="sr">{label}</caption>
         <thead>
@@ -97,9 +100,11 @@ export function Table<R>({ label, columns, rows, rowKey, onOpen, name, order = '
                 {column.sort ? (
                   <button onClick={() => sortBy(column.id)}>
                     {column.title}
-                    <span aria-hidden="true" className="sort">
-                      {by?.id === column.id ? (down ? '↓' : '↑') : ''}
-                    </span>
+                    {by?.id === column.id && (
+                      <span aria-hidden="true" className="sort">
+                        {down ? '↓' : '↑'}
+                      </span>
+                    )}
                   </button>
                 ) : (
                   column.title

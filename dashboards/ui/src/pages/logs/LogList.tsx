@@ -162,7 +162,7 @@ function LogRows({ rows, onCondition, onEnd, onReading }: RowsProps) {
     [],
   );
   return (
-    <div className="log-rows" ref={box} role="region" aria-label={t('logs.view.lines')} tabIndex={0}>
+    <div className="log-rows" ref={box} role="group" aria-label={t('logs.view.lines')} tabIndex={0}>
       <div className="log-space" ref={(space) => void space?.style.setProperty('height', `${totalPx}px`)}>
         {items.map((item) => {
           const row = rows[item.index];
