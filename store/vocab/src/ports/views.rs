@@ -179,6 +179,10 @@ pub trait RuleView: Send + Sync + Debug {
     async fn groups(&self) -> Vec<RuleGroupStatus>;
     /// Pending and firing alerts.
     async fn alerts(&self) -> Vec<Alert>;
+    /// URLs of the Alertmanagers that firing alerts are sent to.
+    async fn alertmanagers(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The patterns with these ids; all (at most 10,000) when `ids` is empty.
     async fn patterns(&self, tenant: &TenantId, ids: &[u64]) -> Vec<PatternInfo>;
     /// Writes an inspection report over a time range in a language (`en`, `zh`), stores it, and gives its number.

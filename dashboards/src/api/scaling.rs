@@ -1,0 +1,96 @@
+//! Scaled services, decisions, and the switches.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use vocab::ports::catalog::DecisionFilter;
+use vocab::scaling::ScalingMode;
+
+use super::alerts::{ROWS_DEFAULT, ROWS_MAX};
+use super::body::JsonBody;
+use super::system::note;
+use crate::app::{Caller, Shared};
+use crate::error::{ApiError, ApiResult};
+use crate::params::Params;
+
+async fn stopped(app: &Shared) -> Option<Value> {
+    app.ports.scaling.stopped().await.map(|(since_ms, actor)| json!({"since_ms": since_ms, "actor": actor}))
+}
+
+/// The scaled services and the stop switch.
+#[utoipa::path(get, path = "/api/v1/scaling/services", tag = "Autoscaling", responses((status = 200, description = "services by name")))]
+pub(crate) async fn services(State(app): State<Shared>, caller: Caller) -> Json<Value> {
+    let services = app.ports.scaling.services(&caller.tenant).await;
+    Json(json!({"services": services, "stopped": stopped(&app).await}))
+}
+
+/// Scaling decisions.
+#[utoipa::path(get, path = "/api/v1/scaling/decisions", tag = "Autoscaling", params(("service" = Option<String>, Query),
+    ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query), ("changes_only" = Option<bool>, Query), ("limit" = Option<u64>, Query)),
+    responses((status = 200, description = "newest first")))]
+pub(crate) async fn decisions(State(app): State<Shared>, caller: Caller, params: Params) -> ApiResult<Json<Value>> {
+    let filter = DecisionFilter {
+        service: params.get("service").map(str::to_owned),
+        from_ms: params.millis("from_ms")?,
+        to_ms: params.millis("to_ms")?,
+        changes_only: params.flag("changes_only")?,
+        limit: params.number("limit", ROWS_DEFAULT, ROWS_MAX)?,
+        ..DecisionFilter::default()
+    };
+    Ok(Json(json!({"decisions": app.ports.catalog.decisions(&caller.tenant, &filter).await?})))
+}
+
+/// The stop switch.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StopChange {
+    /// Whether nothing is to be scaled any more.
+    stopped: bool,
+}
+
+/// Turns the global stop switch on or off.
+#[utoipa::path(post, path = "/api/v1/scaling/stop", tag = "Autoscaling", request_body = StopChange, responses((status = 200, description = "the switch as it is now")))]
+pub(crate) async fn stop(
+    State(app): State<Shared>,
+    caller: Caller,
+    JsonBody(change): JsonBody<StopChange>,
+) -> ApiResult<Json<Value>> {
+    app.ports.scaling.set_stopped(change.stopped, &caller.actor).await?;
+    let word = if change.stopped { "scaling.stop" } else { "scaling.resume" };
+    note(&app, &caller, word, "all services", "").await;
+    Ok(Json(json!({"stopped": stopped(&app).await})))
+}
+
+/// How far the autoscaler may go.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModeChange {
+    /// observe, advise or act.
+    mode: String,
+}
+
+/// Sets how far the autoscaler may go with a service.
+#[utoipa::path(post, path = "/api/v1/scaling/services/{service}/mode", tag = "Autoscaling", params(("service" = String, Path)), request_body = ModeChange,
+    responses((status = 200, description = "set"), (status = 404, description = "the service has no policy")))]
+pub(crate) async fn mode(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(service): Path<String>,
+    JsonBody(change): JsonBody<ModeChange>,
+) -> ApiResult<Json<Value>> {
+    let mode = ScalingMode::parse(&change.mode)
+        .ok_or_else(|| ApiError::invalid(format!("want observe, advise or act, not {:?}", change.mode)))?;
+    app.ports.scaling.set_mode(&caller.tenant, &service, mode, &caller.actor).await?;
+    note(&app, &caller, "scaling.mode", &service, mode.as_str()).await;
+    Ok(Json(json!({"service": service, "mode": mode})))
+}
+
+/// Approves a decision that waits.
+#[utoipa::path(post, path = "/api/v1/scaling/decisions/{id}/approve", tag = "Autoscaling", params(("id" = i64, Path)),
+    responses((status = 200, description = "approved"), (status = 404, description = "there is none"), (status = 409, description = "it no longer waits")))]
+pub(crate) async fn approve(State(app): State<Shared>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<Value>> {
+    app.ports.scaling.approve(&caller.tenant, id, &caller.actor).await?;
+    note(&app, &caller, "scaling.approve", &format!("decision {id}"), "").await;
+    Ok(Json(json!({"id": id, "approved": true})))
+}

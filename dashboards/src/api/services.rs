@@ -1,0 +1,392 @@
+//! Services: what users call, seen from the load balancer, the containers and the autoscaler.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde_json::{Value, json};
+use vocab::entity::{Entity, EntityKind};
+use vocab::ports::catalog::{ChangeFilter, DecisionFilter, EntityFilter};
+use vocab::scaling::ScaledService;
+use vocab::{Alert, AlertState, Ctx, ErrorKind, TimestampMs};
+
+use super::shapes::{self, number};
+use super::view::{ByLabel, View, quoted};
+use crate::app::{Caller, Shared};
+use crate::error::{ApiError, ApiResult};
+use crate::params::Params;
+
+/// A service that was seen by nobody for this long is unknown.
+const STALE_MS: i64 = 300_000;
+/// Most services of a list.
+const SERVICES_MAX: usize = 10_000;
+/// Share of failed requests from which a service needs attention, and from which it is broken.
+const ERRORS_WARNING: f64 = 0.01;
+const ERRORS_CRITICAL: f64 = 0.05;
+/// An instance is odd when it differs from the median of its service by this factor.
+const ODD_FACTOR: f64 = 2.0;
+
+/// Requests per second by service: as the load balancer counts them, else as the service does.
+const RPS: &str = "sum by (service) (rate(haproxy_backend_http_requests_total{service!=\"\"}[1m])) \
+                   or sum by (service) (rate(http_requests_total{service!=\"\"}[1m]))";
+const ERRORS: &str = "(sum by (service) (rate(haproxy_backend_http_responses_total{service!=\"\",code=\"5xx\"}[1m])) \
+                      / sum by (service) (rate(haproxy_backend_http_responses_total{service!=\"\"}[1m]))) \
+                      or (sum by (service) (rate(http_requests_total{service!=\"\",code=~\"5..\"}[1m])) \
+                      / sum by (service) (rate(http_requests_total{service!=\"\"}[1m])))";
+const P95: &str = "histogram_quantile(0.95, sum by (service, le) \
+                   (rate(http_request_duration_seconds_bucket{service!=\"\"}[1m])))";
+const QUEUE: &str = "sum by (service) (haproxy_backend_current_queue{service!=\"\"})";
+const SERVERS: &str = "max by (service) (haproxy_backend_active_servers{service!=\"\"})";
+const CPU: &str = "sum by (service) (rate(container_cpu_usage_seconds_total{service!=\"\"}[1m]))";
+const MEMORY: &str = "sum by (service) (container_memory_working_set_bytes{service!=\"\"})";
+
+/// What is known of all services now.
+pub(super) struct Numbers {
+    rps: ByLabel,
+    errors: ByLabel,
+    p95: ByLabel,
+    queue: ByLabel,
+    servers: ByLabel,
+    cpu: ByLabel,
+    memory: ByLabel,
+    sparks: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+impl Numbers {
+    pub(super) async fn read(view: &View, range: (TimestampMs, TimestampMs)) -> ApiResult<Self> {
+        Ok(Self {
+            rps: view.by("service", RPS).await?,
+            errors: view.by("service", ERRORS).await?,
+            p95: view.by("service", P95).await?,
+            queue: view.by("service", QUEUE).await?,
+            servers: view.by("service", SERVERS).await?,
+            cpu: view.by("service", CPU).await?,
+            memory: view.by("service", MEMORY).await?,
+            sparks: view.sparks("service", RPS, range).await?,
+        })
+    }
+}
+
+/// A row with its health, for lists and for the overview.
+pub(super) struct ServiceRow {
+    pub(super) service: String,
+    pub(super) health: &'static str,
+    pub(super) reason: String,
+    pub(super) json: Value,
+}
+
+/// The rows of all services of a tenant, by name.
+pub(super) async fn rows(
+    app: &Shared,
+    caller: &Caller,
+    range: (TimestampMs, TimestampMs),
+) -> ApiResult<Vec<ServiceRow>> {
+    let numbers = numbers(app, caller, range).await?;
+    let filter = EntityFilter { kind: Some(EntityKind::Service), limit: SERVICES_MAX, ..EntityFilter::default() };
+    let entities = app.ports.catalog.entities(&caller.tenant, &filter).await?;
+    let scaled = app.ports.scaling.services(&caller.tenant).await;
+    let alerts = app.ports.rules.alerts().await;
+    let mut names: BTreeSet<&str> = entities.iter().map(|e| e.id.as_str()).collect();
+    names.extend(scaled.iter().map(|s| s.service.as_str()));
+    names.extend(numbers.rps.keys().map(String::as_str));
+    let now_ms = app.clock.now_ms();
+    let row = |name: &&str| {
+        let entity = entities.iter().filter(|e| e.id == **name).max_by_key(|e| e.last_seen_ms);
+        let policy = scaled.iter().find(|s| s.service == **name);
+        let alerts: Vec<&Alert> = alerts.iter().filter(|a| a.labels.get("service") == Some(name)).collect();
+        service_row(name, &numbers, entity, policy, &alerts, now_ms)
+    };
+    Ok(names.iter().map(row).collect())
+}
+
+async fn numbers(app: &Shared, caller: &Caller, range: (TimestampMs, TimestampMs)) -> ApiResult<Numbers> {
+    let time_ms = app.clock.now_ms().min(range.1.max(range.0));
+    let work = async move |app: Shared, ctx: Ctx| Numbers::read(&View::new(app, ctx, time_ms), range).await;
+    app.run(caller, app.config.query_timeout, work).await
+}
+
+fn service_row(
+    name: &str,
+    numbers: &Numbers,
+    entity: Option<&Entity>,
+    policy: Option<&ScaledService>,
+    alerts: &[&Alert],
+    now_ms: TimestampMs,
+) -> ServiceRow {
+    let get = |map: &ByLabel| map.get(name).copied();
+    let ready = policy.and_then(|p| p.ready).map(f64::from).or(get(&numbers.servers));
+    let wanted = policy.and_then(|p| p.wanted);
+    let label = |key: &str| entity.and_then(|e| e.labels.get(key)).map_or("", String::as_str);
+    let last_seen_ms = entity.map(|e| e.last_seen_ms);
+    let (rps, errors) = (get(&numbers.rps), get(&numbers.errors));
+    let (health, reason) = health(rps, errors, ready, wanted, alerts, last_seen_ms, now_ms);
+    let json = json!({
+        "cluster": entity.map(|e| e.cluster.as_str()).or(policy.map(|p| p.cluster.as_str())).unwrap_or_default(),
+        "service": name,
+        "health": health,
+        "health_reason": reason,
+        "rps": number(rps),
+        "errors_ratio": number(errors),
+        "p95_seconds": number(get(&numbers.p95)),
+        "queue": number(get(&numbers.queue)),
+        "replicas_ready": number(ready),
+        "replicas_wanted": wanted,
+        "min": policy.map(|p| p.min),
+        "max": policy.map(|p| p.max),
+        "cpu_cores": number(get(&numbers.cpu)),
+        "memory_bytes": number(get(&numbers.memory)),
+        "owner": label("owner"),
+        "orchestrator": policy.map_or_else(|| label("orchestrator"), |p| p.orchestrator.as_str()),
+        "autoscaled": policy.is_some(),
+        "mode": policy.map(|p| p.mode),
+        "rps_spark": numbers.sparks.get(name).cloned().unwrap_or_default(),
+        "last_seen_ms": last_seen_ms,
+    });
+    ServiceRow { service: name.to_owned(), health, reason, json }
+}
+
+/// How a service is, and why, the worst first.
+fn health(
+    rps: Option<f64>,
+    errors: Option<f64>,
+    ready: Option<f64>,
+    wanted: Option<u32>,
+    alerts: &[&Alert],
+    last_seen_ms: Option<TimestampMs>,
+    now_ms: TimestampMs,
+) -> (&'static str, String) {
+    let firing = |critical: bool| {
+        let is_critical = |a: &Alert| matches!(a.labels.get("severity"), Some("critical" | "page"));
+        alerts.iter().find(|a| a.state == AlertState::Firing && is_critical(a) == critical)
+    };
+    let percent = |ratio: f64| format!("{:.1} % of its requests fail", ratio * 100.0);
+    if ready == Some(0.0) && wanted.is_none_or(|w| w > 0) {
+        return ("critical", "no replica is ready".to_owned());
+    }
+    if let Some(errors) = errors.filter(|e| *e >= ERRORS_CRITICAL) {
+        return ("critical", percent(errors));
+    }
+    if let Some(alert) = firing(true) {
+        return ("critical", format!("the alert {} is firing", alert.rule));
+    }
+    if let Some(errors) = errors.filter(|e| *e >= ERRORS_WARNING) {
+        return ("warning", percent(errors));
+    }
+    if let Some(alert) = firing(false) {
+        return ("warning", format!("the alert {} is firing", alert.rule));
+    }
+    if let (Some(ready), Some(wanted)) = (ready, wanted)
+        && ready < f64::from(wanted)
+    {
+        return ("warning", format!("{ready} of {wanted} replicas are ready"));
+    }
+    if rps.is_none() && ready.is_none() {
+        return match last_seen_ms {
+            Some(seen) if now_ms - seen > STALE_MS => ("unknown", "it was not seen for a while".to_owned()),
+            Some(_) => ("ok", "it is there; nothing measures its requests".to_owned()),
+            None => ("unknown", "nothing is known of it".to_owned()),
+        };
+    }
+    ("ok", String::new())
+}
+
+/// All services.
+#[utoipa::path(get, path = "/api/v1/services", tag = "Services and hosts", params(("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query)),
+    responses((status = 200, description = "services by name")))]
+pub(crate) async fn list(State(app): State<Shared>, caller: Caller, params: Params) -> ApiResult<Json<Value>> {
+    let range = params.range(app.clock.now_ms())?;
+    let rows: Vec<Value> = rows(&app, &caller, range).await?.into_iter().map(|r| r.json).collect();
+    Ok(Json(json!({"services": rows})))
+}
+
+/// One service with its instances, charts, changes, decisions, alerts and policy.
+#[utoipa::path(get, path = "/api/v1/services/{service}", tag = "Services and hosts", params(("service" = String, Path),
+    ("from_ms" = Option<i64>, Query), ("to_ms" = Option<i64>, Query)),
+    responses((status = 200, description = "the service"), (status = 404, description = "there is none of that name")))]
+pub(crate) async fn get(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(service): Path<String>,
+    params: Params,
+) -> ApiResult<Json<Value>> {
+    let range = params.range(app.clock.now_ms())?;
+    let row = rows(&app, &caller, range).await?.into_iter().find(|r| r.service == service);
+    let row = row.ok_or_else(|| ApiError::new(ErrorKind::NotFound, format!("there is no service {service:?}")))?;
+    let (tenant, catalog) = (&caller.tenant, &app.ports.catalog);
+    let (from_ms, to_ms) = (Some(range.0), Some(range.1));
+    let changes =
+        ChangeFilter { service: Some(service.clone()), from_ms, to_ms, limit: 100, ..ChangeFilter::default() };
+    let changes = catalog.changes(tenant, &changes).await?;
+    let decisions = DecisionFilter { service: Some(service.clone()), to_ms, limit: 20, ..DecisionFilter::default() };
+    let decisions = catalog.decisions(tenant, &decisions).await?;
+    let alerts = app.ports.rules.alerts().await;
+    let alerts: Vec<_> =
+        alerts.iter().filter(|a| a.labels.get("service") == Some(&service)).map(shapes::alert).collect();
+    let policy = app.ports.scaling.services(tenant).await.into_iter().find(|s| s.service == service);
+    let filter = EntityFilter { parent: Some(service.clone()), ..EntityFilter::default() };
+    let children = catalog.entities(tenant, &filter).await?;
+    let time_ms = app.clock.now_ms().min(range.1);
+    let name = service.clone();
+    let work =
+        async move |app: Shared, ctx: Ctx| instances(&View::new(app, ctx, time_ms), &name, &children, time_ms).await;
+    let instances = app.run(&caller, app.config.query_timeout, work).await?;
+    Ok(Json(json!({
+        "service": row.json,
+        "instances": instances,
+        "charts": charts(&service, policy.as_ref()),
+        "changes": changes.iter().map(shapes::change).collect::<Vec<_>>(),
+        "decisions": decisions,
+        "alerts": alerts,
+        "policy": policy,
+    })))
+}
+
+/// The servers of the load balancer and the replicas that the catalog knows.
+async fn instances(view: &View, service: &str, children: &[Entity], now_ms: TimestampMs) -> ApiResult<Vec<Value>> {
+    let of = format!("{{service={}}}", quoted(service));
+    let server = async |text: String| view.by("server", &text).await;
+    let rps = server(format!("sum by (server) (rate(haproxy_server_http_responses_total{of}[1m]))")).await?;
+    let failed = format!("haproxy_server_http_responses_total{{service={},code=\"5xx\"}}", quoted(service));
+    let errors = server(format!(
+        "sum by (server) (rate({failed}[1m])) / sum by (server) (rate(haproxy_server_http_responses_total{of}[1m]))"
+    ))
+    .await?;
+    let up_state = format!("haproxy_server_status{{service={},state=\"UP\"}}", quoted(service));
+    let up = server(format!("max by (server) ({up_state})")).await?;
+    let cpu =
+        view.by("replica", &format!("sum by (replica) (rate(container_cpu_usage_seconds_total{of}[1m]))")).await?;
+    let memory = view.by("replica", &format!("sum by (replica) (container_memory_working_set_bytes{of})")).await?;
+    let replicas: Vec<&Entity> =
+        children.iter().filter(|e| e.kind == EntityKind::Replica && now_ms - e.last_seen_ms <= STALE_MS).collect();
+    let mut names: BTreeSet<String> = rps.keys().cloned().collect();
+    // Servers of a template that stand empty are down and get no requests: no instances.
+    names.retain(|n| up.get(n) == Some(&1.0) || rps.get(n).is_some_and(|r| *r > 0.0));
+    names.extend(up.iter().filter(|(_, v)| **v == 1.0).map(|(n, _)| n.clone()));
+    names.extend(replicas.iter().map(|e| e.id.clone()));
+    names.extend(cpu.keys().cloned());
+    let median = median(rps.values().copied().filter(|r| *r > 0.0).collect());
+    let row = |name: &String| {
+        let entity = replicas.iter().find(|e| e.id == *name);
+        let label = |key: &str| entity.and_then(|e| e.labels.get(key)).map_or("", String::as_str);
+        let rate = rps.get(name).copied();
+        let odd = rate.zip(median).is_some_and(|(r, m)| m > 1.0 && (r > m * ODD_FACTOR || r < m / ODD_FACTOR));
+        let ready = up.get(name).map(|v| *v == 1.0);
+        json!({
+            "id": name,
+            "host": label("host"),
+            "address": label("address"),
+            "ready": ready,
+            "rps": number(rate),
+            "errors_ratio": number(errors.get(name).copied()),
+            "p95_seconds": null,
+            "cpu_cores": number(cpu.get(name).copied()),
+            "memory_bytes": number(memory.get(name).copied()),
+            "odd": odd,
+        })
+    };
+    Ok(names.iter().map(row).collect())
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// A chart of one page: its queries are run by the page itself.
+pub(super) fn chart(id: &str, unit: &str, queries: &[(String, &str)]) -> Value {
+    let (kind, name) = id.split_once('.').unwrap_or(("host", id));
+    let queries: Vec<_> = queries.iter().map(|(expr, legend)| json!({"expr": expr, "legend": legend})).collect();
+    json!({
+        "id": id,
+        "title_key": format!("chart.{kind}.{name}"),
+        "unit": unit,
+        "queries": queries,
+        "step_lines": name == "replicas",
+        "thresholds": [],
+        "forecast": null,
+    })
+}
+
+fn charts(service: &str, policy: Option<&ScaledService>) -> Vec<Value> {
+    let of = format!("service={}", quoted(service));
+    let backend = |name: &str| format!("haproxy_backend_{name}{{{of}}}");
+    let code = |class: &str| format!("sum(rate(haproxy_backend_http_responses_total{{{of},code=\"{class}\"}}[1m]))");
+    let all = format!("sum(rate(haproxy_backend_http_responses_total{{{of}}}[1m]))");
+    let load = policy.map(|p| p.load_query.clone()).filter(|q| !q.is_empty());
+    let load = load.unwrap_or_else(|| format!("sum(rate({}[1m]))", backend("http_requests_total")));
+    let mut rps = chart("service.rps", "rps", &[(load, "load")]);
+    if let Some(policy) = policy {
+        if !policy.forecast_query.is_empty() {
+            let bound = |which: &str| format!("{}_{which}", policy.forecast_query);
+            // The analyzer writes the interval beside the mean under a plain series name; another expression has none.
+            let is_name = policy.forecast_query.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':');
+            let (lower, upper) =
+                if is_name { (bound("lower"), bound("upper")) } else { (String::new(), String::new()) };
+            rps["forecast"] = json!({"mean": policy.forecast_query, "lower": lower, "upper": upper});
+        }
+        if let Some(target) = policy.target_per_replica
+            && let Some(ready) = policy.ready
+        {
+            rps["thresholds"] = json!([{"value": target * f64::from(ready), "label_key": "threshold.target"}]);
+        }
+    }
+    let mut replicas =
+        chart("service.replicas", "count", &[(format!("max({})", backend("active_servers")), "active servers")]);
+    if let Some(policy) = policy {
+        replicas["thresholds"] = json!([
+            {"value": policy.min, "label_key": "threshold.min"},
+            {"value": policy.max, "label_key": "threshold.max"},
+        ]);
+    }
+    let average = format!("max({})", backend("response_time_average_seconds"));
+    let bucket = format!("sum by (le) (rate(http_request_duration_seconds_bucket{{{of}}}[1m]))");
+    let quantile = |q: &str| format!("histogram_quantile({q}, {bucket})");
+    vec![
+        rps,
+        chart(
+            "service.errors",
+            "ratio",
+            &[(format!("{} / {all}", code("5xx")), "5xx"), (format!("{} / {all}", code("4xx")), "4xx")],
+        ),
+        chart(
+            "service.latency",
+            "seconds",
+            &[(average, "average"), (quantile("0.5"), "p50"), (quantile("0.95"), "p95"), (quantile("0.99"), "p99")],
+        ),
+        replicas,
+        chart("service.queue", "count", &[(format!("sum({})", backend("current_queue")), "queue")]),
+        chart(
+            "service.cpu",
+            "cores",
+            &[(format!("sum by (replica) (rate(container_cpu_usage_seconds_total{{{of}}}[1m]))"), "{{replica}}")],
+        ),
+        chart(
+            "service.memory",
+            "bytes",
+            &[(format!("sum by (replica) (container_memory_working_set_bytes{{{of}}})"), "{{replica}}")],
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_reason_is_given_first() {
+        let check = |rps, errors, ready, wanted, seen, expect: &str, part: &str| {
+            let (health, reason) = health(rps, errors, ready, wanted, &[], seen, 1_000_000);
+            assert_eq!(health, expect, "{reason}");
+            assert!(reason.contains(part), "{reason}");
+        };
+        check(Some(5.0), Some(0.2), Some(0.0), Some(2), None, "critical", "no replica");
+        check(Some(5.0), Some(0.2), Some(1.0), Some(2), None, "critical", "20.0 %");
+        check(Some(5.0), Some(0.02), Some(1.0), Some(2), None, "warning", "2.0 %");
+        check(Some(5.0), Some(0.0), Some(1.0), Some(2), None, "warning", "1 of 2");
+        check(Some(5.0), None, Some(2.0), Some(2), None, "ok", "");
+        check(None, None, Some(0.0), Some(0), Some(1_000_000), "ok", "");
+        check(None, None, None, None, Some(1_000_000), "ok", "nothing measures");
+        check(None, None, None, None, Some(0), "unknown", "not seen");
+        check(None, None, None, None, None, "unknown", "nothing is known");
+    }
+}

@@ -1,0 +1,181 @@
+//! All routes, and the OpenAPI document, which is made from the same registrations.
+
+use std::any::Any;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use vocab::ErrorKind;
+
+use crate::api::{
+    alerts, batch, events, hosts, ingest, logs, overview, reports, scaling, search, services, sql, system,
+};
+use crate::app::Shared;
+use crate::error::ApiError;
+use crate::prometheus::{federate, labels, query, rules, status, targets};
+use crate::security::door;
+use crate::ui;
+
+/// Where the document is.
+const DOCUMENT_PATH: &str = "/api/openapi.json";
+/// Where Prometheus has its document; JSON is YAML too.
+const DOCUMENT_PATH_PROMETHEUS: &str = "/api/v1/openapi.yaml";
+
+/// The documented routes.
+fn documented() -> (Router<Shared>, OpenApi) {
+    let info = InfoBuilder::new()
+        .title("Tidewatch")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Watches container platforms, understands what it sees, and acts."))
+        .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
+        .build();
+    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
+        .merge(prometheus())
+        .merge(tidewatch())
+        .split_for_parts()
+}
+
+fn prometheus() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(query::instant))
+        .routes(routes!(query::range))
+        .routes(routes!(query::exemplars))
+        .routes(routes!(query::format))
+        .routes(routes!(query::tree))
+        .routes(routes!(labels::series))
+        .routes(routes!(labels::names))
+        .routes(routes!(labels::values))
+        .routes(routes!(labels::metadata))
+        .routes(routes!(rules::rules))
+        .routes(routes!(rules::alerts))
+        .routes(routes!(rules::alertmanagers))
+        .routes(routes!(targets::targets))
+        .routes(routes!(targets::metadata))
+        .routes(routes!(targets::pools))
+        .routes(routes!(status::buildinfo))
+        .routes(routes!(status::runtimeinfo))
+        .routes(routes!(status::flags))
+        .routes(routes!(status::config))
+        .routes(routes!(status::walreplay))
+        .routes(routes!(status::tsdb))
+        .routes(routes!(federate::federate))
+        .routes(routes!(status::live))
+        .routes(routes!(status::ready))
+        .routes(routes!(status::healthy))
+        .routes(routes!(status::ready_prometheus))
+        .routes(routes!(status::reload))
+        .routes(routes!(status::metrics))
+}
+
+fn tidewatch() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(query::functions))
+        .routes(routes!(batch::batch))
+        .routes(routes!(sql::sql))
+        .routes(routes!(system::session))
+        .routes(routes!(events::events))
+        .routes(routes!(search::search))
+        .routes(routes!(overview::overview))
+        .routes(routes!(services::list))
+        .routes(routes!(services::get))
+        .routes(routes!(hosts::list))
+        .routes(routes!(hosts::get))
+        .routes(routes!(logs::search))
+        .routes(routes!(logs::histogram))
+        .routes(routes!(logs::facets))
+        .routes(routes!(logs::fields))
+        .routes(routes!(logs::patterns))
+        .routes(routes!(logs::tail))
+        .routes(routes!(ingest::push_logs))
+        .routes(routes!(ingest::remote_write))
+        .routes(routes!(ingest::import_text))
+        .routes(routes!(alerts::history))
+        .routes(routes!(alerts::rules))
+        .routes(routes!(alerts::tickets))
+        .routes(routes!(alerts::ticket))
+        .routes(routes!(alerts::update_ticket))
+        .routes(routes!(scaling::services))
+        .routes(routes!(scaling::decisions))
+        .routes(routes!(scaling::stop))
+        .routes(routes!(scaling::mode))
+        .routes(routes!(scaling::approve))
+        .routes(routes!(reports::list, reports::write))
+        .routes(routes!(reports::get))
+        .routes(routes!(reports::html))
+        .routes(routes!(reports::markdown))
+        .routes(routes!(system::sources))
+        .routes(routes!(system::tasks))
+        .routes(routes!(system::status))
+        .routes(routes!(system::spread))
+        .routes(routes!(system::flush))
+        .routes(routes!(system::compact))
+        .routes(routes!(system::reload))
+        .routes(routes!(system::log_level))
+}
+
+/// The document as it is served.
+#[cfg(test)]
+pub(crate) fn document() -> OpenApi {
+    documented().1
+}
+
+/// The whole service: routes, document, web app, behind the door.
+pub(crate) fn router(app: Shared) -> Router {
+    let (routes, document) = documented();
+    // The document is made of this program's own literals; it always serialises.
+    let document: axum::body::Bytes = document.to_json().unwrap_or_default().into();
+    let serve = move || {
+        let document = document.clone();
+        async move { ([(header::CONTENT_TYPE, "application/json")], document) }
+    };
+    let panics = app.metrics.panics.clone();
+    let on_panic = move |payload: Box<dyn Any + Send + 'static>| {
+        panics.inc();
+        let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned()).or_else(|| payload.downcast_ref().cloned());
+        tracing::error!(panic = text.unwrap_or_default(), "a handler panicked");
+        let response = ApiError::new(ErrorKind::Internal, "the request hit an internal error").into_response();
+        response.map(|body: Body| body)
+    };
+    routes
+        .route(DOCUMENT_PATH, get(serve.clone()))
+        .route(DOCUMENT_PATH_PROMETHEUS, get(serve))
+        .fallback(fallback)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(on_panic))
+        .layer(from_fn_with_state(app.clone(), door))
+        .with_state(app)
+}
+
+/// Paths of programs, never of pages.
+const PROGRAM_PATHS: [&str; 7] = ["/api", "/-", "/metrics", "/federate", "/live", "/ready", "/debug"];
+
+/// Anything else is a page of the app.
+async fn fallback(State(_app): State<Shared>, request: Request) -> Response {
+    let path = request.uri().path();
+    let under = |root: &&str| path == *root || path.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
+    if PROGRAM_PATHS.iter().any(|root| under(&root)) {
+        return ApiError::new(ErrorKind::NotFound, format!("there is no {path}; see {DOCUMENT_PATH}")).into_response();
+    }
+    match *request.method() {
+        Method::GET | Method::HEAD => ui::serve(path, request.headers()),
+        _ => wrong_method(request.uri().clone()).await,
+    }
+}
+
+async fn wrong_method(uri: Uri) -> Response {
+    let error = ApiError::invalid(format!("{} does not take this method; see {DOCUMENT_PATH}", uri.path()));
+    let mut response = error.into_response();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+}

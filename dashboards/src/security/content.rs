@@ -1,0 +1,44 @@
+//! Content types of what may change something.
+
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
+
+use super::{Refusal, origin};
+
+/// Reads that Prometheus's clients also send as forms; they change nothing.
+const FORM_READS: [&str; 8] = [
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/query_exemplars",
+    "/api/v1/series",
+    "/api/v1/labels",
+    "/api/v1/format_query",
+    "/api/v1/parse_query",
+    "/federate",
+];
+
+/// Refuses a body in a type that a web page elsewhere could send without asking first.
+pub(super) fn check(request: &Request) -> Result<(), Refusal> {
+    let headers = request.headers();
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_exposition = essence == "text/plain" && parts.any(|p| p.starts_with("version="));
+    let path = request.uri().path();
+    let wanted: &str = match path {
+        _ if essence.is_empty() && !origin::has_body(headers) => return Ok(()),
+        "/api/v1/write" if essence == "application/x-protobuf" => return Ok(()),
+        "/api/v1/write" => "application/x-protobuf",
+        "/api/v1/import/prometheus" if is_exposition || essence == "application/openmetrics-text" => return Ok(()),
+        "/api/v1/import/prometheus" => "text/plain; version=0.0.4 or application/openmetrics-text",
+        "/api/v1/logs" if matches!(essence.as_str(), "application/x-ndjson" | "application/jsonl") => return Ok(()),
+        "/api/v1/logs" if essence == "application/json" => return Ok(()),
+        "/api/v1/logs" => "application/x-ndjson",
+        _ if FORM_READS.contains(&path) && essence == "application/x-www-form-urlencoded" => return Ok(()),
+        _ if FORM_READS.contains(&path) => "application/x-www-form-urlencoded",
+        _ if essence == "application/json" => return Ok(()),
+        _ => "application/json",
+    };
+    let message = format!("the content type {content_type:?} is not accepted here: send {wanted}");
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", message))
+}
