@@ -179,7 +179,10 @@ impl Note {
     }
 
     pub(crate) fn incompatible_types(left: &str, op: &str, right: &str) -> Self {
-        info(format!("incompatible sample types encountered for binary operator {}: {left} {op} {right}", quote_text(op)))
+        info(format!(
+            "incompatible sample types encountered for binary operator {}: {left} {op} {right}",
+            quote_text(op)
+        ))
     }
 
     pub(crate) fn histogram_ignored_in_aggregation(op: &str) -> Self {

@@ -13,6 +13,7 @@ use crate::ast::{Expr, ValueType};
 use crate::error::QueryError;
 use crate::eval::{Evaluator, select};
 use crate::fragment;
+use crate::histogram::derive_hints;
 use crate::output;
 use crate::plan::{Leaf, LeafKind, NodeId, Planner};
 use crate::timing::QueryTimes;
@@ -181,6 +182,7 @@ impl Engine {
             return Err(QueryError::new(ErrorKind::Internal, "a planned node is not part of its query"));
         };
         let mut planner = Planner::new(times, self.options.lookback_ms, false);
+        planner.set_histogram_stats(leaf.histogram_stats);
         planner.plan(node, &leaf.grid)?;
         reads.subqueries.extend(planner.subqueries);
         for leaf in planner.leaves {
@@ -221,9 +223,12 @@ impl Engine {
         while let Some(batch) = stream.next().await {
             ctx.cancel.check()?;
             let batch = batch?;
-            for series in batch {
+            for mut series in batch {
                 stats.num_series += 1;
                 stats.num_samples += series.num_samples() as u64;
+                if leaf.histogram_stats {
+                    derive_hints(&mut series.histograms);
+                }
                 match &instant {
                     Some(instant) => {
                         if let Some(series) = instant.evaluate(&series) {

@@ -14,6 +14,7 @@ mod setops;
 mod time;
 
 use std::cell::RefCell;
+use std::collections::hash_map::Entry;
 
 use vocab::Ctx;
 use vocab::ports::query::StepGrid;
@@ -79,6 +80,18 @@ impl<'a> Evaluator<'a> {
         self.reads.borrow_mut().leaves.remove(&NodeId::of(expr))
     }
 
+    /// What was read for a node, when it is evaluated already.
+    fn take_vector(&self, expr: &Expr) -> Option<Vector> {
+        let mut reads = self.reads.borrow_mut();
+        match reads.leaves.entry(NodeId::of(expr)) {
+            Entry::Occupied(entry) if matches!(entry.get(), LeafData::Vector(_)) => match entry.remove() {
+                LeafData::Vector(vector) => Some(vector),
+                LeafData::Raw(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     pub(crate) fn take_info(&self, expr: &Expr) -> Option<LeafData> {
         self.reads.borrow_mut().info.remove(&NodeId::of(expr))
     }
@@ -95,7 +108,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn eval_on(&self, expr: &Expr, grid: &StepGrid) -> Result<Value, QueryError> {
-        if let Some(LeafData::Vector(vector)) = self.take_leaf(expr) {
+        if let Some(vector) = self.take_vector(expr) {
             return Ok(Value::Vector(vector));
         }
         match expr {
@@ -220,7 +233,8 @@ impl<'a> Evaluator<'a> {
         let inside = |t: i64| t > start && t <= end;
         let windows = matrix.series.into_iter().map(|mut series| {
             let data = std::mem::take(&mut series.data);
-            let kept = data.timestamps.iter().zip(&data.values).filter(|(t, v)| inside(**t) && !vocab::is_stale_nan(**v));
+            let kept =
+                data.timestamps.iter().zip(&data.values).filter(|(t, v)| inside(**t) && !vocab::is_stale_nan(**v));
             let (timestamps, values) = kept.map(|(t, v)| (*t, *v)).unzip();
             let histograms =
                 data.histograms.into_iter().filter(|(t, h)| inside(*t) && !vocab::is_stale_nan(h.sum)).collect();
@@ -240,7 +254,7 @@ fn to_samples(series: Series, grid: &StepGrid) -> SeriesData {
                 data.timestamps.push(time);
                 data.values.push(v);
             }
-            Some(SampleValue::Histogram(h)) => data.histograms.push((time, h)),
+            Some(SampleValue::Histogram(h)) => data.histograms.push((time, crate::histogram::without_hint(h))),
             None => {}
         }
     }

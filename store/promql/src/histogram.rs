@@ -2,16 +2,19 @@
 //!
 //! Work happens on [`Sparse`], which lists populated buckets by index; spans are only read and written at its edges.
 
-pub(crate) mod fold;
-pub(crate) mod rate;
-pub(crate) mod interpolate;
-mod sparse;
 pub(crate) mod classic;
+pub(crate) mod fold;
+pub(crate) mod interpolate;
 pub(crate) mod quantile;
+pub(crate) mod rate;
+mod sparse;
 pub(crate) mod text;
 pub(crate) mod trim;
 
+use std::sync::Arc;
+
 use vocab::NativeHistogram;
+pub(crate) use vocab::histogram::CUSTOM_BUCKETS_SCHEMA as CUSTOM_SCHEMA;
 use vocab::histogram::ResetHint;
 
 pub(crate) use sparse::{Bucket, Incompatible, Sparse};
@@ -40,6 +43,30 @@ pub(crate) fn detect_reset(current: &NativeHistogram, previous: &NativeHistogram
     }
 }
 
+/// Says of every histogram whether it was reset since the one before it, unless it says so itself.
+pub(crate) fn derive_hints(histograms: &mut [(i64, Arc<NativeHistogram>)]) {
+    for at in (1..histograms.len()).rev() {
+        let (before, after) = histograms.split_at_mut(at);
+        let (Some((_, previous)), Some((_, current))) = (before.last(), after.first_mut()) else { return };
+        if current.reset_hint == ResetHint::Unknown && !vocab::is_stale_nan(previous.sum) {
+            let hint = if detect_reset(current, previous) { ResetHint::Reset } else { ResetHint::NoReset };
+            Arc::make_mut(current).reset_hint = hint;
+        }
+    }
+}
+
+/// The histogram without what was known of resets, which only holds between neighbours in the store.
+pub(crate) fn without_hint(histogram: Arc<NativeHistogram>) -> Arc<NativeHistogram> {
+    match histogram.reset_hint {
+        ResetHint::Unknown | ResetHint::Gauge => histogram,
+        ResetHint::Reset | ResetHint::NoReset => {
+            let mut histogram = histogram;
+            Arc::make_mut(&mut histogram).reset_hint = ResetHint::Unknown;
+            histogram
+        }
+    }
+}
+
 /// Multiplies all counts and the sum.
 pub(crate) fn scale(histogram: &mut NativeHistogram, factor: f64) {
     each(histogram, |v| *v *= factor);
@@ -48,6 +75,13 @@ pub(crate) fn scale(histogram: &mut NativeHistogram, factor: f64) {
 /// Divides all counts and the sum.
 pub(crate) fn divide(histogram: &mut NativeHistogram, divisor: f64) {
     each(histogram, |v| *v /= divisor);
+    if divisor == 0.0 {
+        // Empty buckets would be NaN and populated ones infinite: neither is a bucket.
+        histogram.positive_spans.clear();
+        histogram.positive_buckets.clear();
+        histogram.negative_spans.clear();
+        histogram.negative_buckets.clear();
+    }
 }
 
 fn each(histogram: &mut NativeHistogram, mut change: impl FnMut(&mut f64)) {

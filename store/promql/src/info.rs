@@ -46,7 +46,7 @@ pub(crate) async fn read(
             hints: SelectHints { function: "info".to_owned(), ..SelectHints::default() },
         };
         let kind = LeafKind::Instant { lookback_ms, times: false, smoothed: false };
-        let leaf = Leaf { node: NodeId::of(expr), kind, grid, timing, request };
+        let leaf = Leaf { node: NodeId::of(expr), kind, grid, timing, request, histogram_stats: false };
         let data = engine.select(querier, ctx, &leaf, &mut reads.stats).await?;
         reads.info.insert(leaf.node, data);
     }

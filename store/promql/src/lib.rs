@@ -13,6 +13,7 @@ mod error;
 mod eval;
 pub mod fragment;
 pub mod functions;
+mod hash;
 mod histogram;
 mod info;
 mod kahan;

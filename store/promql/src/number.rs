@@ -89,9 +89,11 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
 
 fn underscores_are_between_digits(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.iter().enumerate().filter(|(_, b)| **b == b'_').all(|(i, _)| {
-        i > 0 && bytes[i - 1].is_ascii_hexdigit() && bytes.get(i + 1).is_some_and(u8::is_ascii_hexdigit)
-    })
+    bytes
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'_')
+        .all(|(i, _)| i > 0 && bytes[i - 1].is_ascii_hexdigit() && bytes.get(i + 1).is_some_and(u8::is_ascii_hexdigit))
 }
 
 /// Integers with Go's base prefixes, when they fit 64 bits.

@@ -376,7 +376,10 @@ impl<'a> Parser<'a> {
         }
         let span = start..self.last_end;
         if op.is_experimental() && !self.options.experimental_functions {
-            let message = format!("{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions", op.as_str());
+            let message = format!(
+                "{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
+                op.as_str()
+            );
             return Err(self.error(span, message));
         }
         let (without, grouping) = grouping.unwrap_or_default();
@@ -597,8 +600,9 @@ impl<'a> Parser<'a> {
         let before = expr.span();
         let span = self.advance();
         if !self.options.extended_range_selectors {
-            let message =
-                format!("{word} modifier is experimental and not enabled; it needs --enable-feature=promql-extended-range-selectors");
+            let message = format!(
+                "{word} modifier is experimental and not enabled; it needs --enable-feature=promql-extended-range-selectors"
+            );
             return Err(self.error(span, message));
         }
         let (slot, span_slot) = match &mut expr {
@@ -608,7 +612,8 @@ impl<'a> Parser<'a> {
                 return Err(self.error(before, "anchored modifier must be preceded by a range vector selector"));
             }
             _ => {
-                let message = format!("{word} modifier must be preceded by a vector selector, but is preceded by an expression");
+                let message =
+                    format!("{word} modifier must be preceded by a vector selector, but is preceded by an expression");
                 return Err(self.error(before, message));
             }
         };

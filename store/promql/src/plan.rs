@@ -39,6 +39,8 @@ pub(crate) struct Leaf {
     pub(crate) grid: StepGrid,
     pub(crate) timing: Timing,
     pub(crate) request: SelectRequest,
+    /// Whether only counts and sums of histograms are looked at, which makes their resets known while reading.
+    pub(crate) histogram_stats: bool,
 }
 
 /// Finds the reads of a tree.
@@ -50,11 +52,17 @@ pub(crate) struct Planner<'a> {
     pub(crate) leaves: Vec<Leaf>,
     /// For every subquery the grid it is evaluated on.
     pub(crate) subqueries: HashMap<NodeId, StepGrid>,
+    histogram_stats: bool,
 }
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(times: &'a QueryTimes, lookback_ms: i64, fragments: bool) -> Self {
-        Self { times, lookback_ms, fragments, leaves: Vec::new(), subqueries: HashMap::new() }
+        Self { times, lookback_ms, fragments, leaves: Vec::new(), subqueries: HashMap::new(), histogram_stats: false }
+    }
+
+    /// For planning a part of a tree: what the nodes above it look at.
+    pub(crate) fn set_histogram_stats(&mut self, histogram_stats: bool) {
+        self.histogram_stats = histogram_stats;
     }
 
     pub(crate) fn plan(&mut self, expr: &Expr, grid: &StepGrid) -> Result<(), QueryError> {
@@ -71,7 +79,15 @@ impl<'a> Planner<'a> {
                 };
                 let request = SelectRequest { matchers: fragment.matchers.clone(), start_ms, end_ms, hints };
                 let kind = LeafKind::Fragment(Box::new(fragment));
-                self.leaves.push(Leaf { node: NodeId::of(expr), kind, grid: *grid, timing, request });
+                let node = NodeId::of(expr);
+                self.leaves.push(Leaf {
+                    node,
+                    kind,
+                    grid: *grid,
+                    timing,
+                    request,
+                    histogram_stats: self.histogram_stats,
+                });
                 return Ok(());
             }
         }
@@ -92,7 +108,10 @@ impl<'a> Planner<'a> {
                 };
                 let inner = subquery_grid(grid, &timing, range_ms, step_ms);
                 self.subqueries.insert(NodeId::of(expr), inner);
-                self.plan(&subquery.expr, &inner)
+                let outer = std::mem::replace(&mut self.histogram_stats, false);
+                let planned = self.plan(&subquery.expr, &inner);
+                self.histogram_stats = outer;
+                planned
             }
             Expr::Call(call) => self.call(call, grid),
             Expr::Aggregate(_) | Expr::Binary(_) | Expr::Unary(_) | Expr::Paren(_) => {
@@ -102,6 +121,18 @@ impl<'a> Planner<'a> {
     }
 
     fn call(&mut self, call: &Call, grid: &StepGrid) -> Result<(), QueryError> {
+        let outer = self.histogram_stats;
+        match call.function.name {
+            "histogram_count" | "histogram_sum" | "histogram_avg" => self.histogram_stats = true,
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => self.histogram_stats = false,
+            _ => {}
+        }
+        let planned = self.args(call, grid);
+        self.histogram_stats = outer;
+        planned
+    }
+
+    fn args(&mut self, call: &Call, grid: &StepGrid) -> Result<(), QueryError> {
         for (index, arg) in call.args.iter().enumerate() {
             let inner = arg.unwrap_parens();
             match inner {
@@ -165,6 +196,9 @@ impl<'a> Planner<'a> {
         function: String,
     ) {
         let (first, last) = timing.bounds(grid);
+        // Whether the first histogram of a window was a reset shows in the one before it.
+        let sees_before = self.histogram_stats && matches!(kind, LeafKind::Range);
+        let before_ms = if sees_before { before_ms.saturating_add(self.lookback_ms) } else { before_ms };
         let range_ms = if matches!(kind, LeafKind::Range) { before_ms } else { 0 };
         let step_ms = if grid.num_steps() > 1 { grid.step_ms } else { 0 };
         let request = SelectRequest {
@@ -173,6 +207,7 @@ impl<'a> Planner<'a> {
             end_ms: last.saturating_add(after_ms),
             hints: SelectHints { step_ms, function, range_ms, limit: 0 },
         };
-        self.leaves.push(Leaf { node: NodeId::of(expr), kind, grid: *grid, timing, request });
+        let histogram_stats = self.histogram_stats;
+        self.leaves.push(Leaf { node: NodeId::of(expr), kind, grid: *grid, timing, request, histogram_stats });
     }
 }

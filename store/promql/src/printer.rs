@@ -271,4 +271,3 @@ fn write_args<'a>(args: impl Iterator<Item = &'a Expr>, level: usize, width: usi
     }
     out.push_str(&format!("\n{})", indent(level)));
 }
-

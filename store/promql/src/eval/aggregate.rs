@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use vocab::Labels;
 use vocab::ports::query::StepGrid;
 
+use super::Evaluator;
 use super::labels::{invalid_label_name, nan_last};
 use super::matching::{group_labels, merge_by_labels};
-use super::Evaluator;
 use crate::annotations::Note;
 use crate::ast::{Aggregate, AggregateOp, Span};
 use crate::error::QueryError;
@@ -127,12 +127,7 @@ impl Evaluator<'_> {
         }))
     }
 
-    fn total(
-        &self,
-        op: AggregateOp,
-        samples: impl Iterator<Item = SampleValue>,
-        span: &Span,
-    ) -> Option<SampleValue> {
+    fn total(&self, op: AggregateOp, samples: impl Iterator<Item = SampleValue>, span: &Span) -> Option<SampleValue> {
         let mut sum = KahanSum::default();
         let mut mean = KahanMean::default();
         let mut histograms: Option<HistogramSum> = None;
@@ -146,7 +141,7 @@ impl Evaluator<'_> {
                 }
                 SampleValue::Float(v) => sum.add(v),
                 SampleValue::Histogram(h) => match &mut histograms {
-                    None => histograms = Some(HistogramSum::new(&h)),
+                    None => histograms = Some(HistogramSum::new(&h, op == AggregateOp::Avg)),
                     Some(total) => incompatible |= total.add(&h).is_err(),
                 },
             }
@@ -164,10 +159,9 @@ impl Evaluator<'_> {
             return None;
         }
         let mut notes = Vec::new();
-        histograms.notes("aggregation", &mut notes);
+        histograms.notes(&mut notes);
         self.notes(&mut notes, span);
-        let result = if op == AggregateOp::Avg { histograms.mean() } else { histograms.sum() };
-        Some(SampleValue::Histogram(std::sync::Arc::new(result)))
+        Some(SampleValue::Histogram(std::sync::Arc::new(histograms.finish())))
     }
 
     fn count_values(&self, aggregate: &Aggregate, label: &str, grid: &StepGrid) -> Result<Value, QueryError> {
@@ -286,7 +280,7 @@ impl Evaluator<'_> {
             AggregateOp::LimitRatio => present
                 .filter(|m| {
                     // The same series falls on the same side at every step and for every ratio.
-                    let share = series[*m].labels.stable_hash() as f64 / u64::MAX as f64;
+                    let share = crate::hash::labels_hash(&series[*m].labels) as f64 / u64::MAX as f64;
                     (want >= 0.0 && share < want) || (want < 0.0 && share >= 1.0 + want)
                 })
                 .collect(),
@@ -309,4 +303,3 @@ impl Evaluator<'_> {
         }
     }
 }
-

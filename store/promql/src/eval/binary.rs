@@ -74,11 +74,8 @@ impl Evaluator<'_> {
         // The "one" side is looked up; the "many" side is walked through.
         let flipped = matching.card == Cardinality::OneToMany;
         let (many, one) = if flipped { (&right.series, &left.series) } else { (&left.series, &right.series) };
-        let (fill_many, fill_one) = if flipped {
-            (matching.fill_right, matching.fill_left)
-        } else {
-            (matching.fill_left, matching.fill_right)
-        };
+        // As in Prometheus, `fill_left` and `fill_right` change sides with `group_right`.
+        let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         let mut join = Join {
             binary,
             matching,
@@ -136,8 +133,7 @@ struct Join<'a> {
 /// Index that stands for a filled side.
 const FILLED: usize = usize::MAX;
 
-const MANY_TO_ONE: &str =
-    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+const MANY_TO_ONE: &str = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
 
 impl Join<'_> {
     fn collect(&mut self, many: &[Series], one: &[Series]) {
@@ -184,7 +180,8 @@ impl Join<'_> {
                 (None, None) => continue,
             };
             let Some(other) = other else { continue };
-            let kept = self.emit(step, group, (Some(&many[i]), i, &sample), (one.get(other_index), other_index, &other))?;
+            let kept =
+                self.emit(step, group, (Some(&many[i]), i, &sample), (one.get(other_index), other_index, &other))?;
             emitted += usize::from(kept);
             if self.matching.card == Cardinality::OneToOne && emitted > 1 {
                 return Err(QueryError::execution(MANY_TO_ONE).at(&self.binary.span));
@@ -258,6 +255,7 @@ impl Join<'_> {
 
     fn duplicates(&self, group: usize, first: &Series, second: &Series) -> QueryError {
         let side = if self.flipped { "left" } else { "right" };
+        let (first, second) = if first.labels <= second.labels { (first, second) } else { (second, first) };
         let message = format!(
             "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
             braces(&self.groups[group].labels),
@@ -270,7 +268,6 @@ impl Join<'_> {
 
 /// Labels with the metric name inside the braces.
 fn braces(labels: &Labels) -> String {
-    let pairs: Vec<String> =
-        labels.iter().map(|(n, v)| format!("{n}={}", crate::lexer::quote_text(v))).collect();
+    let pairs: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={}", crate::lexer::quote_text(v))).collect();
     format!("{{{}}}", pairs.join(", "))
 }

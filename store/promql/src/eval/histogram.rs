@@ -10,9 +10,9 @@ use super::matching::merge_by_labels;
 use crate::annotations::Note;
 use crate::ast::{Call, Span};
 use crate::error::QueryError;
+use crate::histogram::Sparse;
 use crate::histogram::classic::{self, ClassicBucket};
 use crate::histogram::quantile::{self, NanEffect};
-use crate::histogram::Sparse;
 use crate::number::{format_g, parse_float};
 use crate::value::{SampleValue, Series, Value, Vector, is_absent};
 
@@ -105,9 +105,7 @@ impl Evaluator<'_> {
         quantile_span: &Span,
     ) -> Result<Vec<Series>, QueryError> {
         for q in quantiles.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
-            if !vector.series.is_empty() {
-                self.note(Note::invalid_quantile(*q), quantile_span);
-            }
+            self.note(Note::invalid_quantile(*q), quantile_span);
         }
         self.each_histogram(
             vector,

@@ -45,8 +45,7 @@ impl Evaluator<'_> {
         let name = call.function.name;
         if call.args.is_empty() {
             let floats = grid.times().map(|t| calendar(name, t as f64 / 1000.0)).collect();
-            let series =
-                Series { labels: vocab::Labels::empty(), drop_name: false, floats, histograms: Vec::new() };
+            let series = Series { labels: vocab::Labels::empty(), drop_name: false, floats, histograms: Vec::new() };
             return self.vector(vec![series]);
         }
         self.map_steps(call, grid, |_, value| Some(calendar(name, value)))

@@ -28,11 +28,8 @@ fn series() -> impl Strategy<Value = Vec<SeriesData>> {
         list.into_iter()
             .enumerate()
             .map(|(index, (job, samples))| {
-                let labels = [
-                    ("__name__", "m_total".to_owned()),
-                    ("instance", index.to_string()),
-                    ("job", job.to_string()),
-                ];
+                let labels =
+                    [("__name__", "m_total".to_owned()), ("instance", index.to_string()), ("job", job.to_string())];
                 let mut data = SeriesData { labels: Labels::from_pairs(labels), ..SeriesData::default() };
                 let mut time = -20_000;
                 for (gap, value) in samples {

@@ -274,7 +274,9 @@ fn sum(window: &Window<'_>, labels: &Labels, notes: &mut Vec<Note>) -> Option<Sa
             notes.push(Note::mixed_floats_histograms(labels));
             None
         }
-        (true, _) => crate::histogram::fold::sum_over_time(window.histograms, labels, notes).map(SampleValue::Histogram),
+        (true, _) => {
+            crate::histogram::fold::over_time(window.histograms, false, labels, notes).map(SampleValue::Histogram)
+        }
         (false, true) => {
             let mut total = KahanSum::default();
             window.values.iter().for_each(|v| total.add(*v));
@@ -290,7 +292,9 @@ fn avg(window: &Window<'_>, labels: &Labels, notes: &mut Vec<Note>) -> Option<Sa
             notes.push(Note::mixed_floats_histograms(labels));
             None
         }
-        (true, _) => crate::histogram::fold::avg_over_time(window.histograms, labels, notes).map(SampleValue::Histogram),
+        (true, _) => {
+            crate::histogram::fold::over_time(window.histograms, true, labels, notes).map(SampleValue::Histogram)
+        }
         (false, true) => {
             let mut mean = KahanMean::default();
             window.values.iter().for_each(|v| mean.add(*v));

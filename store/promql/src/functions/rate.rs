@@ -25,8 +25,8 @@ pub(super) fn extrapolated(
     if window.histograms.len() > 1 {
         let points = window.histograms;
         let mut result = histogram::rate::difference(points, is_counter, labels, notes)?;
-        let zero = (is_counter && result.count > 0.0 && points[0].1.count >= 0.0)
-            .then(|| points[0].1.count / result.count);
+        let zero =
+            (is_counter && result.count > 0.0 && points[0].1.count >= 0.0).then(|| points[0].1.count / result.count);
         let (first, last) = (points[0].0, points[points.len() - 1].0);
         let mut factor = factor(window, first, last, points.len(), zero);
         if is_rate {

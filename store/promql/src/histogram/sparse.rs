@@ -227,9 +227,7 @@ impl Sparse {
                 .into_iter()
                 .flatten()
                 .filter(|(i, c)| {
-                    *c != 0.0
-                        && bound(i - 1, self.schema, &[]) < threshold
-                        && bound(*i, self.schema, &[]) > threshold
+                    *c != 0.0 && bound(i - 1, self.schema, &[]) < threshold && bound(*i, self.schema, &[]) > threshold
                 })
                 .map(|(i, _)| bound(*i, self.schema, &[]))
                 .fold(threshold, f64::max);
@@ -238,6 +236,10 @@ impl Sparse {
             }
             threshold = cut;
         }
+        self.fold_into_zero(threshold);
+    }
+
+    fn fold_into_zero(&mut self, threshold: f64) {
         let schema = self.schema;
         for buckets in [&mut self.positive, &mut self.negative] {
             buckets.retain(|(i, c)| {
@@ -275,20 +277,65 @@ impl Sparse {
         Ok(false)
     }
 
+    /// A histogram of the same layout without observations.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            zero_count: 0.0,
+            count: 0.0,
+            sum: 0.0,
+            positive: Vec::new(),
+            negative: Vec::new(),
+            hint: ResetHint::Unknown,
+            ..self.clone()
+        }
+    }
+
+    /// Changes every count and the sum.
+    pub(crate) fn each(&mut self, mut change: impl FnMut(&mut f64)) {
+        change(&mut self.zero_count);
+        change(&mut self.count);
+        change(&mut self.sum);
+        self.positive.iter_mut().chain(&mut self.negative).for_each(|b| change(&mut b.1));
+    }
+
+    /// Whether some count or the sum is infinite.
+    pub(crate) fn overflows(&self) -> bool {
+        [self.zero_count, self.count, self.sum].iter().any(|v| v.is_infinite())
+            || self.positive.iter().chain(&self.negative).any(|b| b.1.is_infinite())
+    }
+
+    /// Takes the layout of another histogram, which is coarser in everything.
+    pub(crate) fn lay_out_as(&mut self, other: &Self) {
+        if self.is_custom() {
+            if self.custom != other.custom {
+                self.rebound(&other.custom);
+            }
+            return;
+        }
+        let threshold = other.zero_threshold;
+        if threshold > self.zero_threshold {
+            self.fold_into_zero(threshold);
+        }
+        self.reduce(other.schema);
+    }
+
+    /// What is known of resets after adding a histogram; true when both sides contradict each other.
+    pub(crate) fn join_hint(&mut self, other: ResetHint) -> bool {
+        let (hint, conflict) = match (self.hint, other) {
+            (a, b) if a == b => (a, false),
+            (ResetHint::Gauge, _) | (_, ResetHint::Gauge) => (ResetHint::Gauge, false),
+            (ResetHint::Unknown, _) | (_, ResetHint::Unknown) => (ResetHint::Unknown, false),
+            _ => (ResetHint::Unknown, true),
+        };
+        self.hint = hint;
+        conflict
+    }
+
     /// Adds `factor` (1 or -1) times another histogram.
     pub(crate) fn combine(&mut self, other: &Self, factor: f64) -> Result<Combined, Incompatible> {
         let mut other = other.clone();
         let reconciled = self.reconcile(&mut other)?;
-        let mut reset_conflict = false;
-        self.hint = match (self.hint, other.hint) {
-            (a, b) if a == b => a,
-            (ResetHint::Gauge, _) | (_, ResetHint::Gauge) => ResetHint::Gauge,
-            (ResetHint::Unknown, _) | (_, ResetHint::Unknown) => ResetHint::Unknown,
-            _ => {
-                reset_conflict = true;
-                ResetHint::Unknown
-            }
-        };
+        let reset_conflict = self.join_hint(other.hint);
         self.zero_count += factor * other.zero_count;
         self.count += factor * other.count;
         self.sum += factor * other.sum;

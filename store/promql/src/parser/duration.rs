@@ -33,8 +33,7 @@ impl Parser<'_> {
         };
         let Some(seconds) = seconds else {
             if !self.options.duration_expressions {
-                let message =
-                    "experimental duration expression parsing is disabled, enable it with --enable-feature=promql-duration-expr";
+                let message = "experimental duration expression parsing is disabled, enable it with --enable-feature=promql-duration-expr";
                 return Err(self.error(expr.span, message));
             }
             return Ok(DurationValue::Computed(expr));

@@ -32,7 +32,9 @@ pub(super) fn unquote(quoted: &str) -> Result<String, String> {
             'v' => out.push(11),
             '\\' => out.push(b'\\'),
             '"' | '\'' if escape == quote => out.push(escape as u8),
-            'x' => out.push(u8::try_from(digits(&mut rest, None, 2, 16)?).map_err(|_| "escape sequence is out of range")?),
+            'x' => {
+                out.push(u8::try_from(digits(&mut rest, None, 2, 16)?).map_err(|_| "escape sequence is out of range")?)
+            }
             '0'..='7' => {
                 let value = digits(&mut rest, Some(escape), 3, 8)?;
                 out.push(u8::try_from(value).map_err(|_| "octal escape value > 255".to_owned())?);
@@ -54,8 +56,9 @@ fn digits(rest: &mut std::str::Chars<'_>, first: Option<char>, count: usize, rad
     let mut value = 0u32;
     let mut taken = 0;
     for c in first.into_iter().chain(rest.by_ref().take(count - usize::from(first.is_some()))) {
-        let digit =
-            c.to_digit(radix).ok_or_else(|| format!("unknown escape sequence U+{:04X} '{c}' in escape sequence", c as u32))?;
+        let digit = c
+            .to_digit(radix)
+            .ok_or_else(|| format!("unknown escape sequence U+{:04X} '{c}' in escape sequence", c as u32))?;
         value = value.wrapping_mul(radix).wrapping_add(digit);
         taken += 1;
     }

@@ -40,8 +40,7 @@ fn value(text: &str) -> f64 {
 /// Splits `name{labels} rest`.
 pub(crate) fn series_line(line: &str) -> (Labels, &str) {
     let mut pairs: Vec<(String, String)> = Vec::new();
-    let name_end =
-        line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(line.len());
+    let name_end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(line.len());
     let (name, mut rest) = line.split_at(name_end);
     if !name.is_empty() {
         pairs.push(("__name__".to_owned(), name.to_owned()));
@@ -78,7 +77,8 @@ fn labels(body: &str, pairs: &mut Vec<(String, String)>) {
     let mut rest = body;
     while !rest.trim().is_empty() {
         let found = item.captures(rest).unwrap_or_else(|| panic!("bad labels {body:?}"));
-        let unquote = |t: &str| if t.starts_with(['"', '\'', '`']) { promql::unquote(t).unwrap() } else { t.to_owned() };
+        let unquote =
+            |t: &str| if t.starts_with(['"', '\'', '`']) { promql::unquote(t).unwrap() } else { t.to_owned() };
         match (found.get(1), found.get(2), found.get(3)) {
             (Some(name), Some(value), _) => pairs.push((unquote(name.as_str()), unquote(value.as_str()))),
             (_, _, Some(name)) => pairs.push(("__name__".to_owned(), unquote(name.as_str()))),

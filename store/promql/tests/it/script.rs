@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use promql::value::{QueryOutput, QueryValue, SampleValue};
 use promql::{Engine, EngineOptions, ParseOptions, QueryError};
 use regex::Regex;
+use vocab::Ctx;
 use vocab::histogram::NativeHistogram;
 use vocab::labels::Labels;
 use vocab::ports::query::StepGrid;
-use vocab::Ctx;
 
 use crate::memory::{Memory, Sample};
 use crate::notation::{Item, duration_ms, number, series_line, values};
@@ -162,7 +162,8 @@ fn custom_bucket_histograms(series: &BTreeMap<Labels, Vec<Item>>) -> BTreeMap<La
 
 fn parse_case(lines: &[&str], at: usize) -> (usize, Case) {
     let instant = Regex::new(r"^eval(?:_(fail|warn|ordered|info))?\s+instant\s+(?:at\s+(.+?))?\s+(.+)$").unwrap();
-    let range = Regex::new(r"^eval(?:_(fail|warn|info))?\s+range\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+?)\s+(.+)$").unwrap();
+    let range =
+        Regex::new(r"^eval(?:_(fail|warn|info))?\s+range\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+?)\s+(.+)$").unwrap();
     let mut case = Case { line: at + 1, ..Case::default() };
     let modifier;
     if let Some(found) = range.captures(lines[at]) {
@@ -196,8 +197,7 @@ fn grid(from: &str, to: &str, step: &str) -> StepGrid {
 }
 
 fn expectation(line: &str, case: &mut Case) {
-    let expect =
-        Regex::new(r"^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$").unwrap();
+    let expect = Regex::new(r"^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$").unwrap();
     let range_vector = Regex::new(r"^expect range vector\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+)$").unwrap();
     if let Some(text) = line.strip_prefix("expected_fail_message") {
         case.fail_text = Some(("msg".to_owned(), text.trim().to_owned()));
@@ -295,7 +295,11 @@ fn compare(case: &Case, output: &QueryOutput) -> Result<(), String> {
             expected => Err(format!("expected {expected:?}, got scalar {v}")),
         },
         QueryValue::String(_, text) => {
-            if case.string.as_ref() == Some(text) { Ok(()) } else { Err(format!("got string {text:?}")) }
+            if case.string.as_ref() == Some(text) {
+                Ok(())
+            } else {
+                Err(format!("got string {text:?}"))
+            }
         }
         _ if case.scalar.is_some() || case.string.is_some() => Err("expected a scalar or a string".to_owned()),
         QueryValue::Vector(samples) => {
@@ -351,9 +355,8 @@ fn compare_series(case: &Case, got: Vec<(Labels, Samples)>, grid: &StepGrid) -> 
             }
         }
     }
-    let missing = case.series.iter().find(|(l, items)| {
-        items.iter().any(Option::is_some) && !got.iter().any(|(g, _)| g == l)
-    });
+    let missing =
+        case.series.iter().find(|(l, items)| items.iter().any(Option::is_some) && !got.iter().any(|(g, _)| g == l));
     missing.map_or(Ok(()), |(l, _)| Err(format!("series {l} is missing")))
 }
 
