@@ -1,6 +1,7 @@
 //! Observe, recommend, guard, record, act, verify; orchestrators and balancers.
 pub mod balancer;
 pub mod balancers;
+pub mod config;
 pub mod error;
 mod fall;
 mod guard;

@@ -1,3 +1,4 @@
 //! What stands behind [`crate::orchestrator::Orchestrator`].
 
 pub mod process;
+pub mod swarm;

@@ -1,0 +1,422 @@
+//! The configuration: raw sections as they stand in the file, and the checked form.
+//!
+//! Four sections: `autoscaling` (policies), `process` and `swarm` (orchestrators), `balancers`.
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use vocab::Problems;
+use vocab::duration::parse_duration;
+use vocab::scaling::ScalingMode;
+
+pub use self::raw::{
+    RawAutoscaler, RawBalancer, RawForecast, RawHealth, RawPace, RawPolicy, RawProcess, RawSwarm, RawSwarmService,
+    RawTarget,
+};
+use crate::balancers::haproxy::Endpoint;
+use crate::health::HealthCheck;
+use crate::orchestrators::process::{ProcessService, StopWith};
+use crate::orchestrators::swarm::{SwarmConfig, SwarmService};
+use crate::policy::{Pace, Policy, Target, TargetKind};
+
+/// Most replicas that a policy may allow: the largest platforms run some ten thousand containers.
+const REPLICAS_MAX: u32 = 10_000;
+/// Most targets of one policy.
+const TARGETS_MAX: usize = 16;
+/// Rounds are at least this far apart.
+const INTERVAL_MIN: Duration = Duration::from_millis(200);
+/// A rate needs this many scrapes in its window: with fewer than two samples in it the load is unknown, which is how data
+/// older than three scrapes is told from load.
+const WINDOW_SCRAPES: u32 = 4;
+/// How long a replica is drained before it is stopped or its slot emptied anyway.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One backend of a balancer and the service behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancerConfig {
+    /// The service.
+    pub service: String,
+    /// The orchestrator that runs it.
+    pub orchestrator: String,
+    /// HAProxy's runtime socket.
+    pub endpoint: Endpoint,
+    /// The backend.
+    pub backend: String,
+    /// Prefix of its slots.
+    pub prefix: String,
+    /// Time between reconciliations.
+    pub interval: Duration,
+    /// Longest wait for a leaving replica's sessions.
+    pub drain_timeout: Duration,
+}
+
+/// The checked configuration.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AutoscalerConfig {
+    /// The cluster of everything that names none.
+    pub cluster: String,
+    /// The policies; one per service.
+    pub policies: Vec<Policy>,
+    /// Services of the `process` orchestrator.
+    pub processes: Vec<ProcessService>,
+    /// The Swarm, when one is configured.
+    pub swarm: Option<SwarmConfig>,
+    /// The balancers.
+    pub balancers: Vec<BalancerConfig>,
+}
+
+/// Checks the sections; mistakes are added to `problems`, and what is right is kept.
+pub fn check(raw: &RawAutoscaler, cluster: &str, problems: &mut Problems) -> AutoscalerConfig {
+    let mut config = AutoscalerConfig { cluster: cluster.to_owned(), ..AutoscalerConfig::default() };
+    config.swarm = raw.swarm.as_ref().map(|swarm| check_swarm(swarm, problems));
+    for (index, balancer) in raw.balancers.iter().enumerate() {
+        config.balancers.extend(check_balancer(balancer, raw, &format!("balancers[{index}]"), problems));
+    }
+    let mut names = BTreeSet::new();
+    for (index, process) in raw.process.iter().enumerate() {
+        let path = format!("process[{index}]");
+        if !names.insert(&process.name) {
+            problems.add(format!("{path}.name"), format!("{:?} is there twice; names are unique", process.name));
+        }
+        let mut service = check_process(process, &path, problems);
+        service.is_scaled = raw.autoscaling.iter().any(|p| p.service == service.name);
+        let balancer = config.balancers.iter().find(|b| b.service == service.name && b.orchestrator == "process");
+        service.drain_timeout = balancer.map_or(Duration::ZERO, |b| b.drain_timeout);
+        config.processes.push(service);
+    }
+    let mut services = BTreeSet::new();
+    for (index, policy) in raw.autoscaling.iter().enumerate() {
+        let path = format!("autoscaling[{index}]");
+        if !services.insert(&policy.service) {
+            problems.add(format!("{path}.service"), format!("{:?} has a policy already; one each", policy.service));
+        }
+        config.policies.extend(check_policy(policy, raw, cluster, &path, problems));
+    }
+    config
+}
+
+fn check_policy(
+    raw: &RawPolicy,
+    all: &RawAutoscaler,
+    cluster: &str,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<Policy> {
+    let before = problems.list.len();
+    let at = |key: &str| format!("{path}.{key}");
+    let orchestrator = known_orchestrator(raw.orchestrator.as_deref(), &raw.service, all, path, problems);
+    if raw.service.is_empty() {
+        problems.add(at("service"), "want the name of a service");
+    }
+    let (min, max) = (raw.min.unwrap_or(1), raw.max);
+    if max < min || max > REPLICAS_MAX {
+        problems.add(at("max"), format!("want a number from min ({min}) to {REPLICAS_MAX}"));
+    }
+    let mode = match raw.mode.as_deref() {
+        None => Some(ScalingMode::Act),
+        Some(word) => ScalingMode::parse(word),
+    };
+    if mode.is_none() {
+        problems.add(at("mode"), "want observe, advise or act");
+    }
+    if raw.targets.is_empty() || raw.targets.len() > TARGETS_MAX {
+        problems.add(at("targets"), format!("want 1 to {TARGETS_MAX} targets, such as {{kind: rps, value: 100}}"));
+    }
+    let mut time = |key: &str, text: Option<&str>, default: Duration| duration(text, default, &at(key), problems);
+    let scrape_interval =
+        time("scrape_interval", raw.scrape_interval.as_deref(), Duration::from_secs(15)).max(INTERVAL_MIN);
+    let interval = time("interval", raw.interval.as_deref(), Duration::from_secs(5)).max(INTERVAL_MIN);
+    let hold = time("hold", raw.hold.as_deref(), Duration::from_secs(300));
+    let window = time("rate_window", raw.rate_window.as_deref(), scrape_interval * WINDOW_SCRAPES);
+    let stabilization_up = time("stabilization_up", raw.stabilization_up.as_deref(), Duration::ZERO);
+    let cooldown = time("cooldown", raw.cooldown.as_deref(), Duration::from_secs(30));
+    let turn_pause = time("turn_pause", raw.turn_pause.as_deref(), hold * 2);
+    let startup = time("startup", raw.startup.as_deref(), Duration::from_secs(30));
+    if window < scrape_interval * 2 {
+        problems.add(at("rate_window"), "want at least two scrape intervals; four are usual");
+    }
+    let tolerance = raw.tolerance.unwrap_or(0.1);
+    if !(0.0..0.5).contains(&tolerance) {
+        problems.add(at("tolerance"), "want a share from 0 to 0.5, such as 0.1");
+    }
+    let defaults = Defaults { service: &raw.service, window: vocab::duration::format_duration(window) };
+    let targets: Vec<Target> = raw
+        .targets
+        .iter()
+        .enumerate()
+        .filter_map(|(index, target)| check_target(target, &defaults, &format!("{path}.targets[{index}]"), problems))
+        .collect();
+    let has_rps = targets.iter().any(|t| t.kind == TargetKind::Rps);
+    let has_own_load = raw.targets.iter().any(|t| t.query.is_some());
+    let queries = [
+        (
+            "queue_query",
+            raw.queue_query.clone(),
+            if has_rps && !has_own_load { defaults.queue() } else { String::new() },
+        ),
+        ("confirm_query", raw.confirm_query.clone(), if has_rps { defaults.cpu() } else { String::new() }),
+        ("forecast.query", raw.forecast.as_ref().map(|f| f.query.clone()), String::new()),
+    ];
+    let [queue_query, confirm_query, forecast_query] = queries.map(|(key, given, default)| {
+        let query = given.unwrap_or(default);
+        check_query(&query, &at(key), problems);
+        query
+    });
+    let pace = |raw: &RawPace, key: &str, problems: &mut Problems| check_pace(raw, &format!("{path}.{key}"), problems);
+    let scale_in = pace(&raw.scale_in.clone().unwrap_or_default(), "scale_in", problems);
+    let scale_out = raw.scale_out.as_ref().map(|p| pace(p, "scale_out", problems));
+    (problems.list.len() == before).then(|| Policy {
+        name: raw.name.clone().unwrap_or_else(|| raw.service.clone()),
+        service: raw.service.clone(),
+        cluster: raw.cluster.clone().unwrap_or_else(|| cluster.to_owned()),
+        orchestrator,
+        min,
+        max,
+        mode: mode.unwrap_or_default(),
+        interval,
+        scrape_interval,
+        targets,
+        queue_query,
+        confirm_query,
+        forecast_query,
+        tolerance,
+        hold,
+        stabilization_up,
+        cooldown,
+        turn_pause,
+        scale_in,
+        scale_out,
+        startup,
+        notes: raw.notes.clone(),
+    })
+}
+
+/// Queries for a service whose policy states none.
+struct Defaults<'a> {
+    service: &'a str,
+    window: String,
+}
+
+impl Defaults<'_> {
+    fn rps(&self) -> String {
+        format!("sum(rate(haproxy_backend_http_requests_total{{service={:?}}}[{}]))", self.service, self.window)
+    }
+
+    fn queue(&self) -> String {
+        format!("sum(haproxy_backend_current_queue{{service={:?}}})", self.service)
+    }
+
+    fn cpu_rates(&self) -> String {
+        format!("rate(container_cpu_usage_seconds_total{{service={:?}}}[{}])", self.service, self.window)
+    }
+
+    fn cpu(&self) -> String {
+        format!("sum({})", self.cpu_rates())
+    }
+}
+
+fn check_target(raw: &RawTarget, defaults: &Defaults<'_>, path: &str, problems: &mut Problems) -> Option<Target> {
+    let before = problems.list.len();
+    if !(raw.value.is_finite() && raw.value > 0.0) {
+        problems.add(format!("{path}.value"), "want a load per replica above 0");
+    }
+    let given = raw.query.clone();
+    let (kind, query, count_query, saturation) = match raw.kind.as_str() {
+        "rps" => (TargetKind::Rps, given.unwrap_or_else(|| defaults.rps()), String::new(), None),
+        "cpu" => {
+            let count =
+                if given.is_none() { format!("count(sum by (id) ({}))", defaults.cpu_rates()) } else { String::new() };
+            let query = given.unwrap_or_else(|| defaults.cpu());
+            (TargetKind::Cpu, query, count, Some(raw.saturation.unwrap_or(raw.value.max(1.0))))
+        }
+        "promql" => {
+            if given.is_none() {
+                problems.add(format!("{path}.query"), "kind promql needs a query that gives the service's whole load");
+            }
+            (TargetKind::Promql, given.unwrap_or_default(), String::new(), raw.saturation)
+        }
+        other => {
+            problems.add(format!("{path}.kind"), format!("unknown kind {other:?}; want rps, cpu or promql"));
+            return None;
+        }
+    };
+    check_query(&query, &format!("{path}.query"), problems);
+    (problems.list.len() == before).then_some(Target { kind, value: raw.value, query, count_query, saturation })
+}
+
+fn check_query(query: &str, path: &str, problems: &mut Problems) {
+    if !query.is_empty()
+        && let Err(error) = promql::parse(query, &promql::ParseOptions::default())
+    {
+        problems.add(path, format!("not PromQL: {error}"));
+    }
+}
+
+fn check_pace(raw: &RawPace, path: &str, problems: &mut Problems) -> Pace {
+    let percent = raw.percent.unwrap_or(10.0);
+    if !(0.0..=1000.0).contains(&percent) {
+        problems.add(format!("{path}.percent"), "want a share of the replicas from 0 to 1000 percent");
+    }
+    let replicas = raw.replicas.unwrap_or(1);
+    if percent <= 0.0 && replicas == 0 {
+        problems.add(path, "replicas and percent are both 0, so nothing could ever change");
+    }
+    let period = duration(raw.period.as_deref(), Duration::from_secs(60), &format!("{path}.period"), problems);
+    Pace { replicas, percent, period }
+}
+
+fn check_process(raw: &RawProcess, path: &str, problems: &mut Problems) -> ProcessService {
+    let at = |key: &str| format!("{path}.{key}");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if raw.name.is_empty() || !raw.name.chars().all(is_plain) {
+        problems.add(at("name"), "want letters, digits, '-', '_' and '.'");
+    }
+    if raw.command.is_empty() {
+        problems.add(at("command"), "want a program and its arguments, such as [./web, --port, \"{port}\"]");
+    }
+    let replicas = raw.replicas.unwrap_or(1);
+    if replicas > REPLICAS_MAX {
+        problems.add(at("replicas"), format!("want at most {REPLICAS_MAX}"));
+    }
+    let stop_with = match raw.stop_with.as_deref() {
+        None | Some("never") => StopWith::Never,
+        Some("tidewatch") => StopWith::Tidewatch,
+        Some(other) => {
+            problems.add(at("stop_with"), format!("unknown {other:?}; want tidewatch or never"));
+            StopWith::Never
+        }
+    };
+    let service = ProcessService {
+        name: raw.name.clone(),
+        command: raw.command.clone(),
+        env: raw.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        working_dir: raw.working_dir.as_ref().map(PathBuf::from),
+        replicas,
+        is_scaled: false,
+        health: raw.health.as_ref().map(|h| check_health(h, &at("health"), problems)),
+        stop_with,
+        stop_grace: duration(raw.stop_grace.as_deref(), Duration::from_secs(10), &at("stop_grace"), problems),
+        drain_timeout: Duration::ZERO,
+    };
+    if service.health.is_some() && !service.has_port() {
+        problems.add(at("health"), "a health check needs a port: use {port} in command or env");
+    }
+    service
+}
+
+fn check_health(raw: &RawHealth, path: &str, problems: &mut Problems) -> HealthCheck {
+    if !raw.path.starts_with('/') {
+        problems.add(format!("{path}.path"), "want a path that begins with /, such as /health");
+    }
+    let interval = duration(raw.interval.as_deref(), Duration::from_secs(1), &format!("{path}.interval"), problems);
+    HealthCheck { path: raw.path.clone(), interval }
+}
+
+fn check_swarm(raw: &RawSwarm, problems: &mut Problems) -> SwarmConfig {
+    let services = raw.services.iter().enumerate().map(|(index, service)| {
+        let path = format!("swarm.services[{index}]");
+        if service.name.is_empty() {
+            problems.add(format!("{path}.name"), "want the name of a Swarm service");
+        }
+        if service.port == Some(0) {
+            problems.add(format!("{path}.port"), "want the port that replicas listen on inside their containers");
+        }
+        let health = service.health.as_ref().map(|h| check_health(h, &format!("{path}.health"), problems));
+        SwarmService { name: service.name.clone(), port: service.port, health }
+    });
+    let services = services.collect();
+    let socket = PathBuf::from(raw.socket.as_deref().unwrap_or("/var/run/docker.sock"));
+    if !socket.is_absolute() {
+        problems.add("swarm.socket", "want the absolute path of the Docker Engine's socket");
+    }
+    SwarmConfig { socket, services }
+}
+
+fn check_balancer(
+    raw: &RawBalancer,
+    all: &RawAutoscaler,
+    path: &str,
+    problems: &mut Problems,
+) -> Option<BalancerConfig> {
+    let before = problems.list.len();
+    let at = |key: &str| format!("{path}.{key}");
+    if raw.kind != "haproxy" {
+        problems.add(at("kind"), format!("unknown kind {:?}; want haproxy", raw.kind));
+    }
+    let endpoint = Endpoint::parse(&raw.socket);
+    if endpoint.is_none() {
+        problems.add(at("socket"), "want the absolute path of HAProxy's stats socket, or host:port");
+    }
+    let is_word =
+        |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, ';' | '/'));
+    if !is_word(&raw.backend) {
+        problems.add(at("backend"), "want the name of a backend");
+    }
+    let prefix = raw.server_template.clone().unwrap_or_else(|| raw.backend.clone());
+    if !is_word(&prefix) {
+        problems.add(at("server_template"), "want the prefix of the backend's server-template");
+    }
+    let orchestrator = known_orchestrator(raw.orchestrator.as_deref(), &raw.service, all, path, problems);
+    let interval = duration(raw.interval.as_deref(), Duration::from_secs(1), &at("interval"), problems);
+    let drain_timeout = duration(raw.drain_timeout.as_deref(), DRAIN_TIMEOUT, &at("drain_timeout"), problems);
+    let endpoint = endpoint.filter(|_| problems.list.len() == before)?;
+    Some(BalancerConfig {
+        service: raw.service.clone(),
+        orchestrator,
+        endpoint,
+        backend: raw.backend.clone(),
+        prefix,
+        interval: interval.max(INTERVAL_MIN),
+        drain_timeout,
+    })
+}
+
+/// The orchestrator that is named, or the one that plainly runs the service.
+fn known_orchestrator(
+    named: Option<&str>,
+    service: &str,
+    all: &RawAutoscaler,
+    path: &str,
+    problems: &mut Problems,
+) -> String {
+    let is_process = all.process.iter().any(|p| p.name == service);
+    match named {
+        Some("process") | None if is_process => "process".to_owned(),
+        Some("swarm") | None if all.swarm.is_some() => "swarm".to_owned(),
+        Some("process") => {
+            problems.add(format!("{path}.service"), format!("no service {service:?} in section process"));
+            String::new()
+        }
+        Some("swarm") => {
+            problems.add(format!("{path}.orchestrator"), "there is no section swarm");
+            String::new()
+        }
+        Some(other) => {
+            problems.add(format!("{path}.orchestrator"), format!("unknown {other:?}; want process or swarm"));
+            String::new()
+        }
+        None => {
+            problems.add(
+                format!("{path}.service"),
+                format!("nothing runs {service:?}: no such service in section process, and no section swarm"),
+            );
+            String::new()
+        }
+    }
+}
+
+fn duration(text: Option<&str>, default: Duration, path: &str, problems: &mut Problems) -> Duration {
+    match text.map(parse_duration) {
+        None => default,
+        Some(Ok(duration)) => duration,
+        Some(Err(message)) => {
+            problems.add(path, message);
+            default
+        }
+    }
+}

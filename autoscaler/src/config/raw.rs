@@ -1,0 +1,184 @@
+//! The sections as they stand in the file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The sections of this crate.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAutoscaler {
+    /// Policies.
+    pub autoscaling: Vec<RawPolicy>,
+    /// Supervised services.
+    pub process: Vec<RawProcess>,
+    /// Docker Swarm.
+    pub swarm: Option<RawSwarm>,
+    /// Balancers.
+    pub balancers: Vec<RawBalancer>,
+}
+
+/// One policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPolicy {
+    /// The service.
+    pub service: String,
+    /// The policy's name; the service's by default.
+    pub name: Option<String>,
+    /// The cluster; the configuration's by default.
+    pub cluster: Option<String>,
+    /// `process` or `swarm`; the one that runs the service by default.
+    pub orchestrator: Option<String>,
+    /// Fewest replicas, 1 by default.
+    pub min: Option<u32>,
+    /// Most replicas.
+    pub max: u32,
+    /// `observe`, `advise` or `act` (default).
+    pub mode: Option<String>,
+    /// Time between rounds, `5s` by default.
+    pub interval: Option<String>,
+    /// How often the metrics are scraped, `15s` by default.
+    pub scrape_interval: Option<String>,
+    /// Window of rates in default queries, four scrape intervals by default.
+    pub rate_window: Option<String>,
+    /// What a replica should carry.
+    #[serde(default)]
+    pub targets: Vec<RawTarget>,
+    /// How far off its target the load may be, `0.1` by default.
+    pub tolerance: Option<f64>,
+    /// How long replicas are held before they are given back, `5m` by default.
+    pub hold: Option<String>,
+    /// How long a higher need must last, `0` by default.
+    pub stabilization_up: Option<String>,
+    /// No scale-in for this long after a change, `30s` by default.
+    pub cooldown: Option<String>,
+    /// No scale-in for this long after scale-out began, twice `hold` by default.
+    pub turn_pause: Option<String>,
+    /// How fast replicas are given back, by default 1 or 10 % a minute.
+    pub scale_in: Option<RawPace>,
+    /// How fast replicas are added, by default at once.
+    pub scale_out: Option<RawPace>,
+    /// How long a replica takes to become ready until it is measured, `30s` by default.
+    pub startup: Option<String>,
+    /// A forecast that may add replicas.
+    pub forecast: Option<RawForecast>,
+    /// Requests that wait.
+    pub queue_query: Option<String>,
+    /// A second source that confirms a sudden fall.
+    pub confirm_query: Option<String>,
+    /// What a reader must know.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// One target of a policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTarget {
+    /// `rps`, `cpu` or `promql`.
+    pub kind: String,
+    /// Load per replica.
+    pub value: f64,
+    /// Gives the service's whole load; has a default for `rps` and `cpu`.
+    pub query: Option<String>,
+    /// Load at which a replica is saturated; for `cpu` 1 core or `value`, whichever is more.
+    pub saturation: Option<f64>,
+}
+
+/// A pace: the larger of the two within a period.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPace {
+    /// Replicas, 1 by default.
+    pub replicas: Option<u32>,
+    /// Percent of the replicas, 10 by default.
+    pub percent: Option<f64>,
+    /// The period, `1m` by default.
+    pub period: Option<String>,
+}
+
+/// A forecast.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawForecast {
+    /// Gives the load of the first target as it is expected when replicas started now are ready.
+    pub query: String,
+}
+
+/// A supervised service.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawProcess {
+    /// Its name.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Where it runs.
+    pub working_dir: Option<String>,
+    /// Replicas at the first start, 1 by default.
+    pub replicas: Option<u32>,
+    /// Health check.
+    pub health: Option<RawHealth>,
+    /// `never` (default) or `tidewatch`.
+    pub stop_with: Option<String>,
+    /// Time between SIGTERM and SIGKILL, `10s` by default.
+    pub stop_grace: Option<String>,
+}
+
+/// A health check over HTTP.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawHealth {
+    /// The path.
+    pub path: String,
+    /// Time between checks, `1s` by default.
+    pub interval: Option<String>,
+}
+
+/// Docker Swarm.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSwarm {
+    /// The engine's socket, `/var/run/docker.sock` by default.
+    pub socket: Option<String>,
+    /// What the engine does not say of its services.
+    pub services: Vec<RawSwarmService>,
+}
+
+/// What the engine does not say of a service.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSwarmService {
+    /// Its name.
+    pub name: String,
+    /// Port inside the containers; the service label `tidewatch.port` by default.
+    pub port: Option<u16>,
+    /// Health check.
+    pub health: Option<RawHealth>,
+}
+
+/// One backend of a balancer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBalancer {
+    /// `haproxy`.
+    pub kind: String,
+    /// The service.
+    pub service: String,
+    /// The orchestrator that runs it; the policy's rule by default.
+    pub orchestrator: Option<String>,
+    /// The runtime socket.
+    pub socket: String,
+    /// The backend.
+    pub backend: String,
+    /// Prefix of the slots, the backend's name by default.
+    pub server_template: Option<String>,
+    /// Time between reconciliations, `1s` by default.
+    pub interval: Option<String>,
+    /// Longest wait for sessions, `30s` by default.
+    pub drain_timeout: Option<String>,
+}

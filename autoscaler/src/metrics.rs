@@ -1,0 +1,44 @@
+//! What the autoscaler counts about itself.
+
+use vocab::telemetry::{Counter, Family, LabelPairs, Telemetry};
+
+/// All metrics of this crate.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    /// Rounds done, by service.
+    pub(crate) rounds: Family<LabelPairs, Counter>,
+    /// Rounds in which a metric or the orchestrator was unknown, by service.
+    pub(crate) unknown_rounds: Family<LabelPairs, Counter>,
+    /// Decisions recorded, by service and outcome.
+    pub(crate) decisions: Family<LabelPairs, Counter>,
+    /// Calls that failed, by what was called.
+    pub(crate) errors: Family<LabelPairs, Counter>,
+    /// Servers added to, drained in and removed from balancers.
+    pub(crate) balancer_changes: Family<LabelPairs, Counter>,
+}
+
+impl Metrics {
+    /// Registers all metrics.
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
+        Self {
+            rounds: telemetry.register("autoscaler_rounds", "Rounds done", Family::default()),
+            unknown_rounds: telemetry.register(
+                "autoscaler_unknown_rounds",
+                "Rounds in which a metric or the orchestrator was unknown",
+                Family::default(),
+            ),
+            decisions: telemetry.register("autoscaler_decisions", "Decisions recorded", Family::default()),
+            errors: telemetry.register("autoscaler_errors", "Calls that failed", Family::default()),
+            balancer_changes: telemetry.register(
+                "autoscaler_balancer_changes",
+                "Servers added to, drained in and removed from balancers",
+                Family::default(),
+            ),
+        }
+    }
+
+    /// Counts a failed call.
+    pub(crate) fn error(&self, called: &'static str) {
+        self.errors.get_or_create(&vec![("called", called.to_owned())]).inc();
+    }
+}

@@ -1,0 +1,125 @@
+//! Looking: queries through PromQL and the orchestrator's state, every unknown with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promql::{Engine, EngineOptions, Expr, ParseOptions, QueryValue, SampleValue};
+use vocab::error::chain;
+use vocab::ports::Querier;
+use vocab::scaling::SeenMetric;
+use vocab::{Clock, Ctx, MemoryPool, TenantId, TimestampMs};
+
+use crate::policy::{Policy, ms};
+
+/// A sample older than this many scrapes is no longer current.
+const CURRENT_SCRAPES: i64 = 3;
+/// Longest wait for one query: a round must not hang on a store in trouble.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks the store.
+#[derive(Debug, Clone)]
+pub(crate) struct Observer {
+    querier: Arc<dyn Querier>,
+    engine: Engine,
+    memory: Arc<MemoryPool>,
+    clock: Arc<dyn Clock>,
+    tenant: TenantId,
+}
+
+impl Observer {
+    pub(crate) fn new(
+        querier: Arc<dyn Querier>,
+        engine: &Engine,
+        memory: Arc<MemoryPool>,
+        clock: Arc<dyn Clock>,
+        tenant: TenantId,
+    ) -> Self {
+        Self { querier, engine: engine.clone(), memory, clock, tenant }
+    }
+
+    /// Evaluates a query to one number. `None` when the policy has no such query.
+    pub(crate) async fn ask(&self, policy: &Policy, name: &str, query: &str) -> Option<SeenMetric> {
+        if query.is_empty() {
+            return None;
+        }
+        let mut seen =
+            SeenMetric { name: name.into(), value: None, age_ms: None, query: query.into(), note: String::new() };
+        match self.evaluate(policy, query).await {
+            Ok((value, age_ms)) => (seen.value, seen.age_ms) = (Some(value), age_ms),
+            Err(note) => seen.note = note,
+        }
+        Some(seen)
+    }
+
+    async fn evaluate(&self, policy: &Policy, query: &str) -> Result<(f64, Option<i64>), String> {
+        let expr = promql::parse(query, &ParseOptions::default()).map_err(|e| e.to_string())?;
+        let now_ms = self.clock.now_ms();
+        let value = self.number(policy, &expr, now_ms).await?;
+        if !value.is_finite() {
+            return Err(format!("the query gives {value}"));
+        }
+        if value < 0.0 {
+            return Err(format!("the query gives {value}, and a load is not negative"));
+        }
+        Ok((value, self.age(policy, &expr, now_ms).await))
+    }
+
+    /// One number: a scalar, or the only element of a vector.
+    async fn number(&self, policy: &Policy, expr: &Expr, now_ms: TimestampMs) -> Result<f64, String> {
+        // A plain selector must not show what was scraped minutes ago; rates have their window.
+        let current_ms = CURRENT_SCRAPES * ms(policy.scrape_interval);
+        let options = EngineOptions { lookback_ms: current_ms, ..self.engine.options().clone() };
+        let ctx = Ctx::new(self.tenant.clone(), self.memory.reservation("autoscaler query"));
+        let engine = Engine::new(options);
+        let answer = engine.instant(self.querier.as_ref(), &ctx, expr, now_ms);
+        let answer = tokio::select! {
+            answer = answer => answer.map_err(|e| chain(&e))?,
+            () = self.clock.sleep(QUERY_TIMEOUT) => {
+                ctx.cancel.time_out();
+                return Err(format!("the query took longer than {} s", QUERY_TIMEOUT.as_secs()));
+            }
+        };
+        match answer.value {
+            QueryValue::Scalar(_, value) => Ok(value),
+            QueryValue::Vector(samples) => match samples.as_slice() {
+                [] => Err(format!("no samples in the last {} s", current_ms / 1000)),
+                [one] => match &one.value {
+                    SampleValue::Float(value) => Ok(*value),
+                    SampleValue::Histogram(_) => Err("the query gives a histogram, not a number".into()),
+                },
+                more => Err(format!("the query gives {} series, not one; sum them", more.len())),
+            },
+            QueryValue::Matrix(_) | QueryValue::String(..) => Err("the query gives no number".into()),
+        }
+    }
+
+    /// Age of the newest sample behind a query, through its first selector.
+    async fn age(&self, policy: &Policy, expr: &Expr, now_ms: TimestampMs) -> Option<i64> {
+        let selector = first_selector(expr)?;
+        let query = format!("max(timestamp({selector}))");
+        let expr = promql::parse(&query, &ParseOptions::default()).ok()?;
+        let seconds = self.number(policy, &expr, now_ms).await.ok()?;
+        #[allow(clippy::cast_possible_truncation, reason = "a time in milliseconds; the cast saturates")]
+        let newest_ms = (seconds * 1000.0) as i64;
+        Some(now_ms.saturating_sub(newest_ms).max(0))
+    }
+}
+
+/// The first selector of an expression, without range and modifiers.
+fn first_selector(expr: &Expr) -> Option<String> {
+    let plain = |matchers: &[vocab::Matcher]| {
+        let all: Vec<String> = matchers.iter().map(ToString::to_string).collect();
+        format!("{{{}}}", all.join(","))
+    };
+    match expr {
+        Expr::Vector(selector) => Some(plain(&selector.matchers)),
+        Expr::Matrix(matrix) => Some(plain(&matrix.selector.matchers)),
+        Expr::Subquery(subquery) => first_selector(&subquery.expr),
+        Expr::Call(call) => call.args.iter().find_map(first_selector),
+        Expr::Aggregate(aggregate) => first_selector(&aggregate.expr),
+        Expr::Binary(binary) => first_selector(&binary.lhs).or_else(|| first_selector(&binary.rhs)),
+        Expr::Unary(unary) => first_selector(&unary.expr),
+        Expr::Paren(paren) => first_selector(&paren.expr),
+        Expr::Number(_) | Expr::String(_) => None,
+    }
+}
