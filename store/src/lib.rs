@@ -1,10 +1,27 @@
 //! The metric engine, the log engine, the catalog and SQL.
 //!
-//! Reading order: [`disk`] and [`wal`] are what both engines stand on; [`metrics`] is what the store counts.
+//! Reading order: [`disk`] and [`wal`] are what both engines stand on; [`metrics`] is what the store counts. The metric engine is
+//! [`db`] (the store that is opened), `head` (the newest samples in memory), `block` (the rest on disk), `codec` (samples as
+//! bytes), `compact` and `retention` (what becomes of blocks), `query` (answers from both).
 
+mod block;
 pub mod catalog;
+mod codec;
+mod compact;
+pub mod db;
 pub mod disk;
+pub mod error;
+mod head;
 pub mod logs;
 pub mod metrics;
+mod partition;
+mod query;
+mod retention;
 pub mod sql;
 pub mod wal;
+
+pub use db::{MetricStore, MetricStoreConfig};
+pub use error::StoreError;
+pub use head::HeadLimits;
+pub use logs::{LogError, LogStore, LogStoreConfig};
+pub use sql::SqlEngine;

@@ -1,5 +1,6 @@
 //! What the store counts.
 
+mod engine;
 mod logs;
 
 use vocab::telemetry::{Counter, Family, LabelPairs, Telemetry};
@@ -10,6 +11,7 @@ pub struct Metrics {
     wal_written_bytes: Family<LabelPairs, Counter>,
     wal_failures: Family<LabelPairs, Counter>,
     wal_damaged: Family<LabelPairs, Counter>,
+    engine: engine::EngineMetrics,
     logs: logs::LogMetrics,
 }
 
@@ -17,6 +19,7 @@ impl Metrics {
     /// Registers the metrics.
     pub fn new(telemetry: &Telemetry) -> Self {
         Self {
+            engine: engine::EngineMetrics::new(telemetry),
             logs: logs::LogMetrics::new(telemetry),
             wal_written_bytes: telemetry.register(
                 "store_wal_written_bytes",

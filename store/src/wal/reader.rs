@@ -90,7 +90,10 @@ impl WalReader {
                     aside.display()
                 ),
                 Err(error) => {
-                    format!("{}: {why} at offset {offset}; {rest} bytes could not be set aside: {error}", path.display())
+                    format!(
+                        "{}: {why} at offset {offset}; {rest} bytes could not be set aside: {error}",
+                        path.display()
+                    )
                 }
             };
             let could_keep = kept_file(&aside, rest);
@@ -138,7 +141,11 @@ fn read_segment(
     }
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         let torn = MAGIC.starts_with(bytes) || bytes.iter().all(|&b| b == 0);
-        return Some(Break { offset: 0, torn, why: "the segment's first bytes are not those of a log of this version" });
+        return Some(Break {
+            offset: 0,
+            torn,
+            why: "the segment's first bytes are not those of a log of this version",
+        });
     };
     loop {
         let offset = bytes.len() - rest.len();

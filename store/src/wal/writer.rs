@@ -187,9 +187,10 @@ impl Writer {
         let result = self.write(bytes);
         self.note(&result);
         for (end, answer) in appenders {
-            let position = result
-                .clone()
-                .map(|(segment, start)| WalPosition { segment, offset: start + u64::try_from(end).unwrap_or(u64::MAX) });
+            let position = result.clone().map(|(segment, start)| WalPosition {
+                segment,
+                offset: start + u64::try_from(end).unwrap_or(u64::MAX),
+            });
             // An appender that went away learns of its records at the next replay.
             drop(answer.send(position));
         }

@@ -1,0 +1,165 @@
+//! Writes the index of a block.
+
+use std::collections::BTreeMap;
+
+use roaring::RoaringBitmap;
+use vocab::Labels;
+
+use super::index::{ChunkEntry, GROUP_SERIES, MAGIC, RESTART_VALUES};
+use crate::codec::{CodecError, varint};
+
+/// A value's series stand in a plain list up to this many; then as a bitmap.
+const LIST_MAX: u64 = 16;
+
+/// Kinds of postings.
+pub(super) const POSTINGS_LIST: u8 = 0;
+pub(super) const POSTINGS_BITMAP: u8 = 1;
+
+/// The series and chunks of a block in the order of writing.
+#[derive(Debug, Default)]
+pub(super) struct IndexBuilder {
+    series: Vec<(Labels, u32)>,
+    chunks: Vec<ChunkEntry>,
+}
+
+impl IndexBuilder {
+    /// Begins the next series; series come ascending by packed labels.
+    pub(super) fn series(&mut self, labels: &Labels) {
+        self.series.push((labels.clone(), 0));
+    }
+
+    /// Adds a chunk of the last series. Its offset is set later.
+    pub(super) fn chunk(&mut self, entry: ChunkEntry) {
+        if let Some(series) = self.series.last_mut() {
+            series.1 += 1;
+            self.chunks.push(entry);
+        }
+    }
+
+    /// The chunks, to set their offsets.
+    pub(super) fn chunks_mut(&mut self) -> &mut [ChunkEntry] {
+        &mut self.chunks
+    }
+
+    pub(super) fn num_series(&self) -> usize {
+        self.series.len()
+    }
+
+    /// The index file.
+    pub(super) fn finish(&self) -> Result<Vec<u8>, CodecError> {
+        let mut bytes = MAGIC.to_vec();
+        let mut directory = Vec::new();
+        let groups = self.push_groups(&mut bytes)?;
+        let names = self.push_values(&mut bytes)?;
+        varint::push(&mut directory, self.series.len() as u64);
+        varint::push(&mut directory, groups.len() as u64);
+        for (offset, length) in groups {
+            varint::push(&mut directory, offset as u64);
+            varint::push(&mut directory, length as u64);
+        }
+        varint::push(&mut directory, names.len() as u64);
+        for (name, offset, length) in names {
+            varint::push_bytes(&mut directory, name.as_bytes());
+            varint::push(&mut directory, offset as u64);
+            varint::push(&mut directory, length as u64);
+        }
+        let directory_at = bytes.len() as u64;
+        bytes.extend_from_slice(&directory);
+        bytes.extend_from_slice(&directory_at.to_le_bytes());
+        let checksum = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// Series in groups, each compressed: labels behind what they share with the series before, then chunks.
+    fn push_groups(&self, bytes: &mut Vec<u8>) -> Result<Vec<(usize, usize)>, CodecError> {
+        let mut compressor = zstd::bulk::Compressor::new(3).map_err(|_| CodecError("zstd cannot start"))?;
+        let mut groups = Vec::new();
+        let mut chunks = self.chunks.iter();
+        for group in self.series.chunks(GROUP_SERIES) {
+            let mut raw = Vec::new();
+            let (mut previous_labels, mut previous_time, mut previous_end) = ("", 0i64, 0u64);
+            for (labels, num_chunks) in group {
+                push_shared(&mut raw, previous_labels, labels.packed());
+                previous_labels = labels.packed();
+                varint::push(&mut raw, u64::from(*num_chunks));
+                for chunk in chunks.by_ref().take(*num_chunks as usize) {
+                    chunk.push(&mut raw, &mut previous_time, &mut previous_end);
+                }
+            }
+            let compressed = compressor.compress(&raw).map_err(|_| CodecError("zstd refused the bytes"))?;
+            let start = bytes.len();
+            varint::push(bytes, raw.len() as u64);
+            bytes.extend_from_slice(&compressed);
+            groups.push((start, bytes.len() - start));
+        }
+        Ok(groups)
+    }
+
+    /// For each label name its values in order, each with its series.
+    fn push_values(&self, bytes: &mut Vec<u8>) -> Result<Vec<(&str, usize, usize)>, CodecError> {
+        let mut names: BTreeMap<&str, BTreeMap<&str, RoaringBitmap>> = BTreeMap::new();
+        for (id, (labels, _)) in (0u32..).zip(&self.series) {
+            for (name, value) in labels {
+                names.entry(name).or_default().entry(value).or_default().insert(id);
+            }
+        }
+        let mut table = Vec::new();
+        for (name, mut values) in names {
+            let start = bytes.len();
+            push_values_of_name(bytes, &mut values)?;
+            table.push((name, start, bytes.len() - start));
+        }
+        Ok(table)
+    }
+}
+
+/// Entries in runs that each begin with a whole value; behind them where the runs begin, so that one can be found by bisection.
+fn push_values_of_name(bytes: &mut Vec<u8>, values: &mut BTreeMap<&str, RoaringBitmap>) -> Result<(), CodecError> {
+    let mut entries = Vec::new();
+    let mut restarts: Vec<u32> = Vec::new();
+    let mut previous = "";
+    for (index, (value, series)) in values.iter_mut().enumerate() {
+        if index % RESTART_VALUES == 0 {
+            restarts.push(u32::try_from(entries.len()).map_err(|_| CodecError("a label has too many values"))?);
+            previous = "";
+        }
+        push_shared(&mut entries, previous, value);
+        previous = value;
+        varint::push_bytes(&mut entries, &postings_bytes(series)?);
+    }
+    varint::push(bytes, values.len() as u64);
+    varint::push(bytes, entries.len() as u64);
+    bytes.extend_from_slice(&entries);
+    for restart in restarts {
+        bytes.extend_from_slice(&restart.to_le_bytes());
+    }
+    Ok(())
+}
+
+fn postings_bytes(series: &mut RoaringBitmap) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::new();
+    if series.len() <= LIST_MAX {
+        bytes.push(POSTINGS_LIST);
+        let mut previous = 0;
+        for id in series.iter() {
+            varint::push(&mut bytes, u64::from(id - previous));
+            previous = id;
+        }
+    } else {
+        bytes.push(POSTINGS_BITMAP);
+        series.optimize();
+        series.serialize_into(&mut bytes).map_err(|_| CodecError("a bitmap cannot be written"))?;
+    }
+    Ok(bytes)
+}
+
+/// Appends a text behind the number of bytes that it shares with the one before.
+fn push_shared(bytes: &mut Vec<u8>, previous: &str, text: &str) {
+    let mut shared = previous.bytes().zip(text.bytes()).take_while(|(a, b)| a == b).count();
+    while !text.is_char_boundary(shared) {
+        shared -= 1;
+    }
+    varint::push(bytes, shared as u64);
+    varint::push_bytes(bytes, &text.as_bytes()[shared..]);
+}

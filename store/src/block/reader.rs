@@ -1,0 +1,165 @@
+//! Reads a block.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use vocab::{NativeHistogram, TimestampMs};
+
+use super::index::{ChunkEntry, ChunkKind};
+use super::index_cache::IndexCache;
+use super::{BlockIndex, BlockMeta, INDEX_FILE, SAMPLES_FILE};
+use crate::codec::{dense, histogram};
+use crate::error::StoreError;
+
+/// Payloads that follow each other at most this far apart are read together.
+const READ_AHEAD_BYTES: usize = 128 << 10;
+
+/// A block that is listed.
+#[derive(Debug)]
+pub(crate) struct Block {
+    dir: PathBuf,
+    meta: BlockMeta,
+    cache: Arc<IndexCache>,
+    /// Its files go when the last query that reads it ends.
+    obsolete: AtomicBool,
+}
+
+impl Block {
+    /// Opens the block of a folder: its description is read, its index and the size of its files are checked.
+    pub(crate) fn open(dir: &Path, cache: &Arc<IndexCache>) -> Result<Self, StoreError> {
+        let meta = BlockMeta::load(dir)?;
+        let block = Self { dir: dir.to_owned(), meta, cache: Arc::clone(cache), obsolete: AtomicBool::new(false) };
+        let path = dir.join(SAMPLES_FILE);
+        let length = std::fs::metadata(&path).map(|m| m.len()).unwrap_or_default();
+        if length != block.meta.samples_bytes {
+            let why = format!("it has {length} bytes instead of {}", block.meta.samples_bytes);
+            return Err(StoreError::damaged(&path, why));
+        }
+        block.index()?;
+        Ok(block)
+    }
+
+    pub(crate) fn meta(&self) -> &BlockMeta {
+        &self.meta
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its index, from memory or from disk.
+    pub(crate) fn index(&self) -> Result<Arc<BlockIndex>, StoreError> {
+        if let Some(index) = self.cache.get(self.meta.ulid) {
+            return Ok(index);
+        }
+        let index = Arc::new(BlockIndex::load(&self.dir.join(INDEX_FILE))?);
+        self.cache.put(self.meta.ulid, &index);
+        Ok(index)
+    }
+
+    /// Has its files removed as soon as nobody reads it.
+    pub(crate) fn set_obsolete(&self) {
+        self.obsolete.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if self.obsolete.load(Ordering::Acquire) {
+            self.cache.forget(self.meta.ulid);
+            remove_block(&self.dir);
+        }
+    }
+}
+
+/// Removes a block's folder: renamed first, so that what a crash leaves of it is no block.
+fn remove_block(dir: &Path) {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(".tmp");
+    let gone = PathBuf::from(name);
+    let removed = std::fs::rename(dir, &gone).and_then(|()| std::fs::remove_dir_all(&gone));
+    if let Err(error) = removed
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(block = %dir.display(), %error, "cannot remove a block that is not needed any more");
+    }
+}
+
+/// Reads chunks of one block, ahead where they follow each other.
+#[derive(Debug)]
+pub(crate) struct ChunkReader {
+    block: Arc<Block>,
+    file: File,
+    path: PathBuf,
+    buffer: Vec<u8>,
+    buffer_at: u64,
+}
+
+impl ChunkReader {
+    pub(crate) fn new(block: &Arc<Block>) -> Result<Self, StoreError> {
+        let path = block.dir.join(SAMPLES_FILE);
+        let file = File::open(&path).map_err(|e| StoreError::io("open", &path, e))?;
+        Ok(Self { block: Arc::clone(block), file, path, buffer: Vec::new(), buffer_at: 0 })
+    }
+
+    /// Decodes a chunk of floats, appending to `times` and `values`.
+    pub(crate) fn floats(
+        &mut self,
+        entry: &ChunkEntry,
+        times: &mut Vec<TimestampMs>,
+        values: &mut Vec<f64>,
+    ) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let payload = self.payload(entry)?;
+        dense::decode(payload, entry.num_samples as usize, entry.min_time, times, values)
+            .map_err(|e| StoreError::damaged(&path, e.0))
+    }
+
+    /// Decodes a chunk of histograms.
+    pub(crate) fn histograms(
+        &mut self,
+        entry: &ChunkEntry,
+    ) -> Result<Vec<(TimestampMs, Arc<NativeHistogram>)>, StoreError> {
+        let path = self.path.clone();
+        let payload = self.payload(entry)?;
+        histogram::decode_chunk(payload).map_err(|e| StoreError::damaged(&path, e.0))
+    }
+
+    fn payload(&mut self, entry: &ChunkEntry) -> Result<&[u8], StoreError> {
+        let length = entry.length as usize;
+        let buffer_end = self.buffer_at + self.buffer.len() as u64;
+        let inside = entry.offset >= self.buffer_at && entry.offset + length as u64 <= buffer_end;
+        if !inside {
+            let follows = entry.offset >= self.buffer_at && entry.offset < buffer_end + READ_AHEAD_BYTES as u64;
+            let left = usize::try_from(self.block.meta.samples_bytes.saturating_sub(entry.offset)).unwrap_or(0);
+            let wanted = if follows && buffer_end > 0 { length.max(READ_AHEAD_BYTES) } else { length };
+            if left < length {
+                return Err(StoreError::damaged(
+                    &self.path,
+                    format!("a chunk at offset {} lies behind its end", entry.offset),
+                ));
+            }
+            self.buffer.resize(wanted.min(left), 0);
+            self.buffer_at = entry.offset;
+            self.file
+                .read_exact_at(&mut self.buffer, entry.offset)
+                .map_err(|e| StoreError::io("read", &self.path, e))?;
+        }
+        let at = usize::try_from(entry.offset - self.buffer_at).unwrap_or(usize::MAX);
+        let payload = self.buffer.get(at..at + length).unwrap_or_default();
+        if crc32c::crc32c(payload) == entry.crc32c {
+            Ok(payload)
+        } else {
+            let why = format!("the checksum of the chunk at offset {} does not fit", entry.offset);
+            Err(StoreError::damaged(&self.path, why))
+        }
+    }
+
+    /// Whether a chunk holds histograms.
+    pub(crate) fn is_histogram(entry: &ChunkEntry) -> bool {
+        entry.kind == ChunkKind::Histogram
+    }
+}

@@ -1,0 +1,125 @@
+//! The ports that the store implements.
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use vocab::ports::append::{AppendOutcome, Appender, WriteBatch};
+use vocab::ports::query::{
+    Fragment, FragmentResult, Querier, SelectRequest, SeriesExemplars, SeriesFilter, SeriesStream,
+};
+use vocab::sample::MetricMetadata;
+use vocab::{Ctx, ErrorKind, Labels, PortError, PortResult};
+
+use super::{MetricStore, blocking};
+use crate::error::StoreError;
+use crate::head::Head;
+use crate::query::labels::LabelSearch;
+
+/// A batch with more samples than this is compared and added away from the async threads: about half a millisecond.
+const SAMPLES_INLINE_MAX: usize = 500;
+
+#[async_trait]
+impl Appender for MetricStore {
+    async fn append(&self, ctx: &Ctx, batch: &WriteBatch) -> PortResult<AppendOutcome> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(PortError::new(ErrorKind::Unavailable, "the metric store is closing"));
+        }
+        let memory = self.sources.head.memory();
+        if memory.is_exhausted() {
+            self.wake.notify_one();
+            let text = format!(
+                "samples are refused: the memory share \"head\" of {} bytes is used up until they are moved into blocks (raise --memory-limit)",
+                memory.limit_bytes()
+            );
+            return Err(PortError::new(ErrorKind::Limit, text));
+        }
+        let generation = self.gate.read().await;
+        let large = batch.samples.len() + batch.series.len() > SAMPLES_INLINE_MAX;
+        let oldest_ms = self.oldest_ms();
+        let mut prepared = compute(large, || self.sources.head.prepare(&ctx.tenant, batch, oldest_ms));
+        if let Some(record) = prepared.record.take() {
+            self.wal.append(&[&record]).await?;
+        }
+        let outcome = compute(large, || self.sources.head.add(prepared, batch));
+        drop(generation);
+        self.metrics.appended(&outcome);
+        if memory.wants_flush() {
+            self.wake.notify_one();
+        }
+        Ok(outcome)
+    }
+}
+
+/// Runs CPU work; when it is large, in a way that lets the other tasks of this thread go on elsewhere.
+fn compute<T>(large: bool, work: impl FnOnce() -> T) -> T {
+    let can_move = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if large && can_move { tokio::task::block_in_place(work) } else { work() }
+}
+
+impl MetricStore {
+    /// Runs a search for labels away from the async threads.
+    async fn search_labels<T: Send + 'static>(
+        &self,
+        ctx: &Ctx,
+        filter: SeriesFilter,
+        search: impl FnOnce(&LabelSearch<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> PortResult<T> {
+        ctx.cancel.check()?;
+        let (sources, ctx) = (self.sources.clone(), ctx.clone());
+        let found = blocking(move || {
+            let (head, blocks): (&Head, _) = (&sources.head, &sources.blocks);
+            search(&LabelSearch { head, blocks, ctx: &ctx, filter: &filter })
+        });
+        Ok(found.await?)
+    }
+}
+
+#[async_trait]
+impl Querier for MetricStore {
+    async fn select(&self, ctx: &Ctx, request: SelectRequest) -> PortResult<SeriesStream> {
+        self.sources.select(ctx, request).await
+    }
+
+    async fn execute(&self, ctx: &Ctx, fragment: Fragment) -> PortResult<FragmentResult> {
+        self.sources.execute(ctx, fragment).await
+    }
+
+    async fn series(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<Labels>> {
+        self.search_labels(ctx, filter, |search| search.series()).await
+    }
+
+    async fn label_names(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<String>> {
+        self.search_labels(ctx, filter, |search| search.names()).await
+    }
+
+    async fn label_values(&self, ctx: &Ctx, name: &str, filter: SeriesFilter) -> PortResult<Vec<String>> {
+        let name = name.to_owned();
+        self.search_labels(ctx, filter, move |search| search.values(&name)).await
+    }
+
+    async fn metadata(&self, ctx: &Ctx, metric: Option<&str>) -> PortResult<Vec<MetricMetadata>> {
+        ctx.cancel.check()?;
+        let Some(head) = self.sources.head.tenant(&ctx.tenant) else { return Ok(Vec::new()) };
+        let side = head.side().lock();
+        Ok(match metric {
+            Some(metric) => side.family(metric).into_iter().cloned().collect(),
+            None => side.families().cloned().collect(),
+        })
+    }
+
+    async fn exemplars(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<SeriesExemplars>> {
+        ctx.cancel.check()?;
+        let Some(head) = self.sources.head.tenant(&ctx.tenant) else { return Ok(Vec::new()) };
+        let side = head.side().lock();
+        let wanted = |labels: &Labels| {
+            filter.any_of.is_empty() || filter.any_of.iter().any(|all| all.iter().all(|m| m.matches_labels(labels)))
+        };
+        let found = side.exemplars().filter(|(labels, _)| wanted(labels)).filter_map(|(labels, exemplars)| {
+            let inside = exemplars.iter().filter(|e| e.timestamp >= filter.start_ms && e.timestamp <= filter.end_ms);
+            let exemplars: Vec<_> = inside.cloned().collect();
+            (!exemplars.is_empty()).then(|| SeriesExemplars { labels: labels.clone(), exemplars })
+        });
+        Ok(found.take(if filter.limit == 0 { usize::MAX } else { filter.limit }).collect())
+    }
+}

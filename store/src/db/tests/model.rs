@@ -1,0 +1,97 @@
+//! The store against a map in memory: random batches, flushes, merges, clean and sudden restarts.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use vocab::STALE_NAN;
+
+use super::*;
+
+/// Times lie in so many slots of a second, so that repetitions and late samples are common and none is too old.
+const SLOTS: i64 = 5000;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Samples: series, slot of time, and whether the value differs from the usual one of this time.
+    Append(Vec<(u32, i64, bool)>),
+    Flush,
+    Compact,
+    /// Whether the store is closed before it is opened again.
+    Restart(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let run = (0u32..6, 0..SLOTS, 1i64..200, 1i64..20).prop_map(|(series, start, length, distance)| {
+        (0..length).map(|i| (series, (start + i * distance) % SLOTS, false)).collect::<Vec<_>>()
+    });
+    let scattered = prop::collection::vec((0u32..6, 0..SLOTS, prop::bool::weighted(0.2)), 1..40);
+    prop_oneof![
+        4 => run.prop_map(Step::Append),
+        4 => scattered.prop_map(Step::Append),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Compact),
+        1 => any::<bool>().prop_map(Step::Restart),
+    ]
+}
+
+fn value(series: u32, slot: i64, other: bool) -> f64 {
+    match (slot + i64::from(series)) % 11 {
+        0 => STALE_NAN,
+        1 => 0.1 + slot as f64 / 3.0,
+        _ => (slot * i64::from(series + 1)) as f64 + if other { 0.5 } else { 0.0 },
+    }
+}
+
+type Model = BTreeMap<Labels, BTreeMap<i64, u64>>;
+
+async fn check(store: &MetricStore, model: &Model) {
+    let read: Model = everything(store)
+        .await
+        .into_iter()
+        .map(|s| (s.labels, s.timestamps.into_iter().zip(s.values.iter().map(|v| v.to_bits())).collect()))
+        .collect();
+    assert_eq!(&read, model);
+}
+
+async fn run(steps: Vec<Step>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path()).await;
+    let mut model = Model::new();
+    for step in steps {
+        match step {
+            Step::Append(samples) => {
+                let mut batch = WriteBatch { origin: Origin::Write, ..WriteBatch::default() };
+                for &(number, slot, other) in &samples {
+                    let (labels, time) = (series("m", number), NOON_MS + slot * 1000);
+                    let value = value(number, slot, other);
+                    batch.push(labels.clone(), time, value);
+                    model.entry(labels).or_default().entry(time).or_insert(value.to_bits());
+                }
+                let outcome = append(&store, &batch).await;
+                assert_eq!(outcome.accepted + outcome.rejected, samples.len() as u64);
+                assert!(outcome.rejections.iter().all(|r| r.reason == RejectReason::Duplicate), "{outcome:?}");
+            }
+            Step::Flush => store.flush().await.unwrap(),
+            Step::Compact => store.compact().await.unwrap(),
+            Step::Restart(clean) => {
+                if clean {
+                    store.close().await;
+                }
+                drop(store);
+                store = open(dir.path()).await;
+                check(&store, &model).await;
+            }
+        }
+    }
+    check(&store, &model).await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_first_value_of_every_time_is_read_back(steps in prop::collection::vec(step(), 1..25)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(run(steps));
+    }
+}

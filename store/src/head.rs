@@ -1,0 +1,230 @@
+//! The newest samples of every tenant, in memory: what is acknowledged and not yet in a block.
+
+mod append;
+mod index;
+mod limits;
+mod memory;
+mod metadata;
+mod read;
+pub(crate) mod record;
+mod replay;
+mod series;
+mod shard;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use vocab::{MemoryPool, TenantId, TimestampMs};
+
+use crate::error::StoreError;
+
+use index::HeadIndex;
+pub use limits::HeadLimits;
+use memory::HeadMemory;
+use metadata::SideData;
+pub(crate) use replay::Replay;
+pub(crate) use series::Snapshot;
+pub(crate) use shard::SeriesId;
+use shard::{NUM_SHARDS, Shard};
+
+/// The heads of all tenants.
+#[derive(Debug)]
+pub(crate) struct Head {
+    tenants: RwLock<BTreeMap<TenantId, Arc<TenantHead>>>,
+    limits: HeadLimits,
+    memory: Arc<HeadMemory>,
+    /// Number of the flush that what is written now will belong to.
+    generation: AtomicU32,
+}
+
+/// One tenant's head.
+#[derive(Debug)]
+pub(crate) struct TenantHead {
+    tenant: TenantId,
+    shards: Box<[Mutex<Shard>]>,
+    index: RwLock<HeadIndex>,
+    num_series: AtomicUsize,
+    side: Mutex<SideData>,
+    /// Oldest and newest time of its samples; the oldest may be older than any sample that is left.
+    times: Mutex<Option<(TimestampMs, TimestampMs)>>,
+    memory: Arc<HeadMemory>,
+}
+
+/// What a head holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HeadExtent {
+    pub(crate) num_series: u64,
+    pub(crate) num_samples: u64,
+    pub(crate) min_time: Option<TimestampMs>,
+    pub(crate) max_time: Option<TimestampMs>,
+}
+
+impl Head {
+    pub(crate) fn new(limits: HeadLimits, pool: &Arc<MemoryPool>) -> Self {
+        Self {
+            tenants: RwLock::default(),
+            limits,
+            memory: Arc::new(HeadMemory::new(pool)),
+            generation: AtomicU32::new(1),
+        }
+    }
+
+    /// The flush that what is written now will belong to.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Ends a generation: no append may be under way. Gives the one that ended.
+    pub(crate) fn next_generation(&self) -> u32 {
+        self.generation.fetch_add(1, Ordering::AcqRel)
+    }
+
+    pub(crate) fn memory(&self) -> &HeadMemory {
+        &self.memory
+    }
+
+    pub(crate) fn tenant(&self, tenant: &TenantId) -> Option<Arc<TenantHead>> {
+        self.tenants.read().get(tenant).cloned()
+    }
+
+    /// A tenant's head, made when it is not there.
+    pub(crate) fn tenant_or_new(&self, tenant: &TenantId) -> Arc<TenantHead> {
+        if let Some(head) = self.tenant(tenant) {
+            return head;
+        }
+        let mut tenants = self.tenants.write();
+        Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(TenantHead::new(tenant, &self.memory))))
+    }
+
+    /// All tenants' heads, by name.
+    pub(crate) fn tenants(&self) -> Vec<Arc<TenantHead>> {
+        self.tenants.read().values().cloned().collect()
+    }
+
+    /// Forgets idle series, and tenants without any; no append may be under way.
+    pub(crate) fn forget_idle(&self, generation: u32) {
+        let mut tenants = self.tenants.write();
+        tenants.retain(|_, head| {
+            head.forget_idle(generation);
+            head.num_series() > 0 || !head.side.lock().is_empty()
+        });
+    }
+
+    pub(crate) fn extent(&self) -> HeadExtent {
+        self.tenants().iter().fold(HeadExtent::default(), |all, head| all.plus(&head.extent()))
+    }
+}
+
+impl HeadExtent {
+    fn plus(self, other: &Self) -> Self {
+        let oldest = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).min();
+        let newest = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).max();
+        Self {
+            num_series: self.num_series + other.num_series,
+            num_samples: self.num_samples + other.num_samples,
+            min_time: oldest(self.min_time, other.min_time),
+            max_time: newest(self.max_time, other.max_time),
+        }
+    }
+}
+
+impl TenantHead {
+    fn new(tenant: &TenantId, memory: &Arc<HeadMemory>) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            shards: (0..NUM_SHARDS).map(|number| Mutex::new(Shard::new(number))).collect(),
+            index: RwLock::default(),
+            num_series: AtomicUsize::new(0),
+            side: Mutex::default(),
+            times: Mutex::default(),
+            memory: Arc::clone(memory),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    pub(crate) fn num_series(&self) -> usize {
+        self.num_series.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn side(&self) -> &Mutex<SideData> {
+        &self.side
+    }
+
+    /// Takes metadata and exemplars from their file; what the log says later comes on top.
+    pub(crate) fn load_side(&self, path: &Path) -> Result<(), StoreError> {
+        *self.side.lock() = SideData::load(path)?;
+        Ok(())
+    }
+
+    pub(crate) fn extent(&self) -> HeadExtent {
+        let mut all = HeadExtent { num_series: self.num_series() as u64, ..HeadExtent::default() };
+        for shard in &self.shards {
+            for (_, series) in shard.lock().iter() {
+                if let Some((num_samples, min, max)) = series.extent() {
+                    all =
+                        all.plus(&HeadExtent { num_series: 0, num_samples, min_time: Some(min), max_time: Some(max) });
+                }
+            }
+        }
+        all
+    }
+
+    /// Lets go of the samples that a flush has written.
+    pub(crate) fn drop_flushed(&self, generation: u32) {
+        // Samples that arrive meanwhile note their times again.
+        *self.times.lock() = None;
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let freed: isize = shard.iter_mut().map(|s| s.drop_flushed(generation)).sum();
+            let left = shard.iter().filter_map(|(_, s)| s.extent());
+            let left = left.map(|(_, min, max)| (min, max)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            drop(shard);
+            self.memory.samples_changed(freed);
+            if let Some((min, max)) = left {
+                self.note_times(min, max);
+            }
+        }
+    }
+
+    fn note_times(&self, min: TimestampMs, max: TimestampMs) {
+        let mut times = self.times.lock();
+        *times = Some(times.map_or((min, max), |(a, b)| (a.min(min), b.max(max))));
+    }
+
+    /// Whether it may have samples in a time range.
+    fn overlaps(&self, start: TimestampMs, end: TimestampMs) -> bool {
+        self.times.lock().is_some_and(|(min, max)| min <= end && max >= start)
+    }
+
+    /// Forgets series that hold nothing and were not touched since `generation` ended.
+    fn forget_idle(&self, generation: u32) {
+        for shard in &self.shards {
+            let removed = shard.lock().remove_where(|s| s.is_empty() && s.touched <= generation);
+            if removed.is_empty() {
+                continue;
+            }
+            let mut index = self.index.write();
+            for (id, labels) in &removed {
+                index.remove(id.0, labels);
+                self.memory.series_removed(labels);
+            }
+            self.num_series.fetch_sub(removed.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for TenantHead {
+    fn drop(&mut self) {
+        for shard in &self.shards {
+            for (_, series) in shard.lock().iter() {
+                self.memory.series_removed(&series.labels);
+            }
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! A batch on its way into the head: compared first, then logged by the caller, then added.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vocab::Labels;
+use vocab::ports::append::{
+    AppendOutcome, BatchSample, REJECTIONS_DESCRIBED_MAX, RejectReason, Rejection, SeriesRef, WriteBatch,
+};
+use vocab::sample::Exemplar;
+
+use super::record::RecordBuilder;
+use super::series::{Series, Value, Verdict};
+use super::shard::{NUM_SHARDS, SeriesId, shard_of};
+use super::{Head, TenantHead};
+
+/// A batch that was compared with the head: what is to be logged, and what to add afterwards.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    head: Arc<TenantHead>,
+    generation: u32,
+    /// Each series' number, parallel to the batch; `None` for a refused one.
+    series: Vec<Option<SeriesId>>,
+    /// Indices into the batch's samples, by shard.
+    samples: Vec<u32>,
+    /// Indices into the batch's histograms.
+    histograms: Vec<u32>,
+    exemplars: Vec<(Labels, Exemplar)>,
+    /// What is to be logged; `None` when there is nothing new.
+    pub(crate) record: Option<Vec<u8>>,
+    outcome: AppendOutcome,
+}
+
+impl Head {
+    /// Compares a batch with the head and says what is to be logged. The caller holds off the end of the generation until
+    /// [`Head::add`] is done.
+    ///
+    /// Samples before `oldest_ms` are refused because of the retention.
+    pub(crate) fn prepare(&self, tenant: &vocab::TenantId, batch: &WriteBatch, oldest_ms: Option<i64>) -> Prepared {
+        let head = self.tenant_or_new(tenant);
+        let generation = self.generation();
+        let mut work = Work {
+            limits: &self.limits,
+            head: &head,
+            batch,
+            generation,
+            oldest_ms,
+            series: vec![None; batch.series.len()],
+            refused: vec![None; batch.series.len()],
+            newest: vec![None; batch.series.len()],
+            samples: Vec::with_capacity(batch.samples.len()),
+            histograms: Vec::new(),
+            record: RecordBuilder::new(tenant, batch.samples.len()),
+            outcome: AppendOutcome::default(),
+        };
+        let by_shard = work.resolve_series();
+        work.compare_samples(&by_shard);
+        work.compare_histograms();
+        let exemplars = work.choose_exemplars();
+        work.choose_metadata();
+        let Work { series, samples, histograms, record, mut outcome, .. } = work;
+        outcome.refs =
+            series.iter().map(|id| id.map_or(SeriesRef::NONE, |id| SeriesRef(u64::from(id.0) + 1))).collect();
+        Prepared { head, generation, series, samples, histograms, exemplars, record: record.finish(), outcome }
+    }
+
+    /// Adds what was prepared, after it was logged.
+    pub(crate) fn add(&self, prepared: Prepared, batch: &WriteBatch) -> AppendOutcome {
+        let Prepared { head, generation, series, samples, histograms, exemplars, mut outcome, .. } = prepared;
+        let times = samples.iter().map(|&i| batch.samples[i as usize].timestamp);
+        let times = times.chain(histograms.iter().map(|&i| batch.histograms[i as usize].1));
+        if let Some((min, max)) = times.map(|t| (t, t)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) {
+            // Before the samples themselves, so that no reader misses them.
+            head.note_times(min, max);
+        }
+        let mut rest = samples.as_slice();
+        while let Some(&first) = rest.first() {
+            let shard_of_sample =
+                |index: u32| series[batch.samples[index as usize].series as usize].map_or(0, SeriesId::shard);
+            let number = shard_of_sample(first);
+            let length = rest.iter().take_while(|&&i| shard_of_sample(i) == number).count();
+            let (mine, others) = rest.split_at(length);
+            rest = others;
+            let mut shard = head.shards[number].lock();
+            let mut change = 0;
+            for &index in mine {
+                let BatchSample { series: at, timestamp, value } = batch.samples[index as usize];
+                let Some(series) = series[at as usize].and_then(|id| shard.get_mut(id)) else { continue };
+                series.logged = generation;
+                let value = Value::Float(value);
+                if take(&mut outcome, series.compare(timestamp, value), batch, at, timestamp) {
+                    change += series.add(generation, timestamp, value);
+                }
+            }
+            drop(shard);
+            head.memory.samples_changed(change);
+        }
+        for &index in &histograms {
+            let (at, timestamp, histogram) = &batch.histograms[index as usize];
+            let Some(id) = series[*at as usize] else { continue };
+            let mut shard = head.shards[id.shard()].lock();
+            let Some(series) = shard.get_mut(id) else { continue };
+            series.logged = generation;
+            let value = Value::Histogram(histogram);
+            if take(&mut outcome, series.compare(*timestamp, value), batch, *at, *timestamp) {
+                let change = series.add(generation, *timestamp, value);
+                drop(shard);
+                head.memory.samples_changed(change);
+            }
+        }
+        let mut side = head.side.lock();
+        for (series, exemplar) in exemplars {
+            side.add_exemplar(series, exemplar);
+        }
+        for metadata in &batch.metadata {
+            if side.is_news(metadata) {
+                side.set(metadata.clone());
+            }
+        }
+        drop(side);
+        outcome
+    }
+}
+
+/// Counts a sample by its verdict; true when it is to be added.
+fn take(outcome: &mut AppendOutcome, verdict: Verdict, batch: &WriteBatch, series: u32, time: i64) -> bool {
+    match verdict {
+        Verdict::New => outcome.accepted += 1,
+        Verdict::Known => outcome.accepted += 1,
+        Verdict::Conflict => {
+            let labels = &batch.series[series as usize].labels;
+            reject(outcome, series, time, RejectReason::Duplicate, || {
+                format!("{labels} has another value at {time} already")
+            });
+        }
+    }
+    verdict == Verdict::New
+}
+
+fn reject(
+    outcome: &mut AppendOutcome,
+    series: u32,
+    timestamp: i64,
+    reason: RejectReason,
+    message: impl FnOnce() -> String,
+) {
+    outcome.rejected += 1;
+    if outcome.rejections.len() < REJECTIONS_DESCRIBED_MAX {
+        outcome.rejections.push(Rejection { series, timestamp, reason, message: message() });
+    }
+}
+
+/// The comparison of one batch.
+struct Work<'a> {
+    limits: &'a super::HeadLimits,
+    head: &'a TenantHead,
+    batch: &'a WriteBatch,
+    generation: u32,
+    oldest_ms: Option<i64>,
+    series: Vec<Option<SeriesId>>,
+    /// Why a series is refused.
+    refused: Vec<Option<(RejectReason, String)>>,
+    /// Newest time of each series, samples of this batch included.
+    newest: Vec<Option<i64>>,
+    samples: Vec<u32>,
+    histograms: Vec<u32>,
+    record: RecordBuilder,
+    outcome: AppendOutcome,
+}
+
+impl Work<'_> {
+    /// Finds or makes every series; gives the batch's series by shard.
+    fn resolve_series(&mut self) -> Vec<Vec<u32>> {
+        let too_old = self.series_too_old();
+        let mut by_shard: Vec<Vec<(u32, u64)>> = vec![Vec::new(); NUM_SHARDS];
+        for (index, series) in (0u32..).zip(&self.batch.series) {
+            let hash = series.labels.stable_hash();
+            by_shard[shard_of(hash)].push((index, hash));
+        }
+        for (number, members) in by_shard.iter().enumerate().filter(|(_, m)| !m.is_empty()) {
+            let mut shard = self.head.shards[number].lock();
+            let mut made = Vec::new();
+            for &(index, hash) in members {
+                let wanted = &self.batch.series[index as usize];
+                let hinted = u32::try_from(wanted.series_ref.0.wrapping_sub(1)).ok().map(SeriesId);
+                let hinted = hinted
+                    .filter(|id| id.shard() == number && shard.get(*id).is_some_and(|s| s.labels == wanted.labels));
+                let id = match hinted.or_else(|| shard.find(hash, &wanted.labels)) {
+                    Some(id) => Some(id),
+                    None if too_old.get(index as usize).copied().unwrap_or(false) => None,
+                    None => match self.admit(&wanted.labels) {
+                        Ok(()) => {
+                            let id = shard.insert(hash, Series::new(wanted.labels.clone(), self.generation));
+                            made.extend(id);
+                            id
+                        }
+                        Err(refusal) => {
+                            self.refused[index as usize] = Some(refusal);
+                            None
+                        }
+                    },
+                };
+                self.series[index as usize] = id;
+                if let Some(series) = id.and_then(|id| shard.get_mut(id)) {
+                    series.touched = self.generation;
+                    self.newest[index as usize] = series.newest();
+                    if series.logged != self.generation
+                        && let Some(id) = id
+                    {
+                        self.record.series(id.0, &series.labels);
+                    }
+                }
+            }
+            if !made.is_empty() {
+                let mut index = self.head.index.write();
+                for id in &made {
+                    if let Some(series) = shard.get(*id) {
+                        index.insert(id.0, &series.labels);
+                    }
+                }
+                self.head.num_series.fetch_add(made.len(), Ordering::Relaxed);
+            }
+        }
+        by_shard.into_iter().map(|members| members.into_iter().map(|m| m.0).collect()).collect()
+    }
+
+    /// For each series whether the retention refuses all its samples; empty when there is no retention by time.
+    fn series_too_old(&mut self) -> Vec<bool> {
+        let Some(oldest) = self.oldest_ms else { return Vec::new() };
+        let mut too_old = vec![true; self.batch.series.len()];
+        let floats = self.batch.samples.iter().map(|s| (s.series, s.timestamp));
+        for (series, time) in floats.chain(self.batch.histograms.iter().map(|h| (h.0, h.1))) {
+            if let Some(too_old) = too_old.get_mut(series as usize) {
+                *too_old &= time < oldest;
+            }
+        }
+        for (index, _) in too_old.iter().enumerate().filter(|(_, too_old)| **too_old) {
+            let text =
+                format!("{} has only samples that are older than the retention keeps", self.batch.series[index].labels);
+            self.refused[index] = Some((RejectReason::BeyondRetention, text));
+        }
+        too_old
+    }
+
+    fn admit(&self, labels: &Labels) -> Result<(), (RejectReason, String)> {
+        if let Some(complaint) = self.limits.complaint(labels) {
+            return Err((RejectReason::InvalidLabels, complaint));
+        }
+        let most = self.limits.series_per_tenant_max;
+        if self.head.num_series() >= most {
+            let text = format!("{labels} would be one series more than the {most} that a tenant may have");
+            return Err((RejectReason::SeriesLimit, text));
+        }
+        if !self.head.memory.series_added(labels) {
+            let text = format!(
+                "{labels} is a new series and the memory share \"head\" of {} bytes has no room for it (raise --memory-limit)",
+                self.head.memory.limit_bytes()
+            );
+            return Err((RejectReason::SeriesLimit, text));
+        }
+        Ok(())
+    }
+
+    /// Notes a sample as refused because its series is; true when it was.
+    fn refuse_with_series(&mut self, at: u32, time: i64) -> bool {
+        if self.series[at as usize].is_some() {
+            return false;
+        }
+        let (reason, text) = self.refused[at as usize]
+            .clone()
+            .unwrap_or_else(|| (RejectReason::SeriesLimit, "no series number is left".to_owned()));
+        reject(&mut self.outcome, at, time, reason, || text);
+        true
+    }
+
+    fn compare_samples(&mut self, by_shard: &[Vec<u32>]) {
+        // Samples usually come series by series, so that a stable distribution over the shards keeps them together.
+        let mut shard_of_series = vec![u8::MAX; self.batch.series.len()];
+        for (number, members) in (0u8..).zip(by_shard) {
+            for &index in members {
+                shard_of_series[index as usize] = number;
+            }
+        }
+        let mut by_shard: Vec<Vec<u32>> = vec![Vec::new(); by_shard.len()];
+        for (index, sample) in (0u32..).zip(&self.batch.samples) {
+            let Some(&number) = shard_of_series.get(sample.series as usize) else {
+                self.outcome.rejected += 1;
+                continue;
+            };
+            if !self.refuse_with_series(sample.series, sample.timestamp) {
+                by_shard[usize::from(number)].push(index);
+            }
+        }
+        for (number, members) in by_shard.iter().enumerate().filter(|(_, m)| !m.is_empty()) {
+            let shard = self.head.shards[number].lock();
+            for &index in members {
+                let BatchSample { series: at, timestamp, value } = self.batch.samples[index as usize];
+                let Some((id, series)) = self.series[at as usize].and_then(|id| Some((id, shard.get(id)?))) else {
+                    continue;
+                };
+                if self.is_wanted(series, at, timestamp, Value::Float(value)) {
+                    self.samples.push(index);
+                    self.record.sample(id.0, timestamp, value);
+                }
+            }
+        }
+    }
+
+    fn compare_histograms(&mut self) {
+        for (index, (at, timestamp, histogram)) in (0u32..).zip(&self.batch.histograms) {
+            if *at as usize >= self.series.len() {
+                self.outcome.rejected += 1;
+                continue;
+            }
+            if self.refuse_with_series(*at, *timestamp) {
+                continue;
+            }
+            if let Some(complaint) = super::read::complaint(histogram) {
+                let labels = &self.batch.series[*at as usize].labels;
+                reject(&mut self.outcome, *at, *timestamp, RejectReason::InvalidHistogram, || {
+                    format!("{labels} at {timestamp}: {complaint}")
+                });
+                continue;
+            }
+            let Some(id) = self.series[*at as usize] else { continue };
+            let shard = self.head.shards[id.shard()].lock();
+            if let Some(series) = shard.get(id)
+                && self.is_wanted(series, *at, *timestamp, Value::Histogram(histogram))
+            {
+                self.histograms.push(index);
+                self.record.histogram(id.0, *timestamp, histogram);
+            }
+        }
+    }
+
+    /// Whether a sample is new to its series; counts it when it is not.
+    fn is_wanted(&mut self, series: &Series, at: u32, timestamp: i64, value: Value<'_>) -> bool {
+        if self.oldest_ms.is_some_and(|oldest| timestamp < oldest) {
+            reject(&mut self.outcome, at, timestamp, RejectReason::BeyondRetention, || {
+                format!("{} at {timestamp} is older than the retention keeps", series.labels)
+            });
+            return false;
+        }
+        let newest = self.newest[at as usize];
+        if timestamp < self.limits.oldest(self.batch.origin, newest) {
+            let newest = newest.unwrap_or(timestamp);
+            reject(&mut self.outcome, at, timestamp, RejectReason::TooOld, || {
+                format!(
+                    "{} at {timestamp} is {} s older than the newest sample of its series, which is more than the out-of-order window",
+                    series.labels,
+                    (newest - timestamp) / 1000
+                )
+            });
+            return false;
+        }
+        let verdict = series.compare(timestamp, value);
+        if verdict == Verdict::New {
+            self.newest[at as usize] = Some(newest.map_or(timestamp, |t| t.max(timestamp)));
+            return true;
+        }
+        take(&mut self.outcome, verdict, self.batch, at, timestamp)
+    }
+
+    fn choose_exemplars(&mut self) -> Vec<(Labels, Exemplar)> {
+        let side = self.head.side.lock();
+        let mut chosen = Vec::new();
+        for (at, exemplar) in &self.batch.exemplars {
+            let known = self.series.get(*at as usize).copied().flatten().is_some();
+            let Some(series) = self.batch.series.get(*at as usize).filter(|_| known) else { continue };
+            if !side.has_exemplar(&series.labels, exemplar) {
+                self.record.exemplar(&series.labels, exemplar);
+                chosen.push((series.labels.clone(), exemplar.clone()));
+            }
+        }
+        chosen
+    }
+
+    fn choose_metadata(&mut self) {
+        let side = self.head.side.lock();
+        for metadata in self.batch.metadata.iter().filter(|m| side.is_news(m)) {
+            self.record.metadata(metadata);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Answers queries from the head and the blocks together.
+
+pub(crate) mod decode;
+pub(crate) mod gather;
+pub(crate) mod labels;
+pub(crate) mod postings;
+pub(crate) mod run;
