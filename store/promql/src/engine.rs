@@ -17,7 +17,7 @@ use crate::histogram::derive_hints;
 use crate::output;
 use crate::plan::{Leaf, LeafKind, NodeId, Planner};
 use crate::timing::QueryTimes;
-use crate::value::{QueryOutput, QueryStats, QueryValue, Reserved, Series, Vector};
+use crate::value::{QueryOutput, QueryStats, QueryValue, Raw, Reserved, Series, Vector};
 
 /// How queries are evaluated.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ pub(crate) enum LeafData {
     /// Evaluated already.
     Vector(Vector),
     /// Samples as they are.
-    Raw(Vec<SeriesData>),
+    Raw(Raw),
 }
 
 /// Everything read for a query.
@@ -236,16 +236,18 @@ impl Engine {
                             vectors.push(series);
                         }
                     }
-                    None => raw.push(series),
+                    None => {
+                        reserved.grow(series.heap_bytes())?;
+                        raw.push(series);
+                    }
                 }
             }
             self.check_samples(stats)?;
         }
         if instant.is_some() {
-            drop(reserved);
-            return Ok(LeafData::Vector(Vector::new(vectors, &ctx.memory)?));
+            return Ok(LeafData::Vector(Vector::reserved(vectors, reserved)));
         }
-        Ok(LeafData::Raw(raw))
+        Ok(LeafData::Raw(Raw { series: raw, reserved }))
     }
 }
 

@@ -26,7 +26,7 @@ use crate::engine::{LeafData, Reads};
 use crate::error::QueryError;
 use crate::plan::NodeId;
 use crate::timing::{QueryTimes, Timing, effective_grid};
-use crate::value::{QueryOutput, QueryValue, SampleValue, Series, Value, Vector};
+use crate::value::{QueryOutput, QueryValue, Raw, Reserved, SampleValue, Series, Value, Vector};
 
 pub(crate) use matching::merge_by_labels;
 
@@ -44,6 +44,7 @@ pub(crate) struct Matrix {
     pub(crate) series: Vec<MatrixSeries>,
     pub(crate) timing: Timing,
     pub(crate) range_ms: i64,
+    _reserved: Reserved,
 }
 
 /// One series of a range vector.
@@ -76,12 +77,16 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Vector(Vector::new(series, &self.ctx.memory)?))
     }
 
-    pub(crate) fn take_leaf(&self, expr: &Expr) -> Option<LeafData> {
-        self.reads.borrow_mut().leaves.remove(&NodeId::of(expr))
+    /// What was read for a node, as samples.
+    pub(crate) fn take_raw(&self, expr: &Expr) -> Option<Raw> {
+        match self.reads.borrow_mut().leaves.remove(&NodeId::of(expr)) {
+            Some(LeafData::Raw(raw)) => Some(raw),
+            _ => None,
+        }
     }
 
     /// What was read for a node, when it is evaluated already.
-    fn take_vector(&self, expr: &Expr) -> Option<Vector> {
+    pub(crate) fn take_vector(&self, expr: &Expr) -> Option<Vector> {
         let mut reads = self.reads.borrow_mut();
         match reads.leaves.entry(NodeId::of(expr)) {
             Entry::Occupied(entry) if matches!(entry.get(), LeafData::Vector(_)) => match entry.remove() {
@@ -199,12 +204,11 @@ impl<'a> Evaluator<'a> {
             Expr::Matrix(matrix) => {
                 let timing = self.times.timing(matrix.selector.at, &matrix.selector.offset, &matrix.span)?;
                 let range_ms = self.times.duration(&matrix.range, true, &matrix.span)?;
-                let data = match self.take_leaf(expr) {
-                    Some(LeafData::Raw(data)) => data,
-                    _ => Vec::new(),
+                let Some(raw) = self.take_raw(expr) else {
+                    return Err(QueryError::execution("a range selector was not read").at(&matrix.span));
                 };
-                let series = data.into_iter().map(|data| MatrixSeries { data, drop_name: false }).collect();
-                Ok(Matrix { series, timing, range_ms })
+                let series = raw.series.into_iter().map(|data| MatrixSeries { data, drop_name: false }).collect();
+                Ok(Matrix { series, timing, range_ms, _reserved: raw.reserved })
             }
             Expr::Subquery(subquery) => {
                 let timing = self.times.timing(subquery.at, &subquery.offset, &subquery.span)?;
@@ -215,11 +219,15 @@ impl<'a> Evaluator<'a> {
                 } else {
                     merge_by_labels(self.eval_vector(&subquery.expr, &inner)?.series)?
                 };
-                let series = series
-                    .into_iter()
-                    .map(|series| MatrixSeries { drop_name: series.drop_name, data: to_samples(series, &inner) })
-                    .collect();
-                Ok(Matrix { series, timing, range_ms })
+                let mut reserved = Reserved::new(&self.ctx.memory);
+                let mut out = Vec::with_capacity(series.len());
+                for one in series {
+                    let drop_name = one.drop_name;
+                    let data = to_samples(one, &inner);
+                    reserved.grow(data.heap_bytes())?;
+                    out.push(MatrixSeries { drop_name, data });
+                }
+                Ok(Matrix { series: out, timing, range_ms, _reserved: reserved })
             }
             other => Err(QueryError::execution("a range vector is needed").at(&other.span())),
         }

@@ -94,10 +94,10 @@ fn find_calls<'e>(expr: &'e Expr, grid: &StepGrid, reads: &Reads, out: &mut Vec<
         Expr::Subquery(_) => reads.subqueries.get(&NodeId::of(expr)).copied().unwrap_or(*grid),
         _ => effective_grid(expr, grid),
     };
-    if let Expr::Call(call) = expr {
-        if call.function.name == "info" {
-            out.push((expr, call, grid));
-        }
+    if let Expr::Call(call) = expr
+        && call.function.name == "info"
+    {
+        out.push((expr, call, grid));
     }
     for child in expr.children() {
         find_calls(child, &grid, reads, out);

@@ -360,7 +360,7 @@ impl Lexer<'_> {
 
     /// Takes a number; false when what was taken is not followed by something that ends a number.
     fn number(&mut self) -> bool {
-        let rest = self.text[self.pos..].as_bytes();
+        let rest = &self.text.as_bytes()[self.pos..];
         let prefix = |c: u8| rest.len() >= 2 && rest[0] == b'0' && rest[1].eq_ignore_ascii_case(&c);
         if prefix(b'x') {
             self.pos += 2;

@@ -184,10 +184,10 @@ impl<'a> Parser<'a> {
 
     /// The error for the current token; a lexical error that stands here comes before it.
     fn unexpected(&self, context: &str, wanted: &str) -> ParseError {
-        if self.index >= self.tokens.len() {
-            if let Some(error) = &self.lex_error {
-                return self.error(error.span.clone(), error.message.clone());
-            }
+        if self.index >= self.tokens.len()
+            && let Some(error) = &self.lex_error
+        {
+            return self.error(error.span.clone(), error.message.clone());
         }
         let mut message = format!("unexpected {}", self.describe());
         if !context.is_empty() {

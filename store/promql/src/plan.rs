@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
-use vocab::Matcher;
 use vocab::ports::query::{Fragment, SelectHints, SelectRequest, StepGrid};
+use vocab::{ErrorKind, Matcher};
 
 use crate::ast::{Call, Expr, RangeEdge, VectorSelector};
 use crate::error::QueryError;
 use crate::fragment;
 use crate::timing::{QueryTimes, Timing, effective_grid, subquery_grid};
+
+/// Most inner steps of a subquery: a column of them is held for every series.
+const SUBQUERY_STEPS_MAX: usize = 5_000_000;
 
 /// Identifies a node of the tree for as long as the tree is borrowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,29 +70,11 @@ impl<'a> Planner<'a> {
 
     pub(crate) fn plan(&mut self, expr: &Expr, grid: &StepGrid) -> Result<(), QueryError> {
         let grid = &effective_grid(expr, grid);
-        if self.fragments {
-            if let Some(fragment) = fragment::compile(expr, grid, self.times, self.lookback_ms)? {
-                let timing = Timing { at_ms: fragment.at_ms, offset_ms: fragment.offset_ms };
-                let (start_ms, end_ms) = fragment.sample_bounds();
-                let hints = SelectHints {
-                    step_ms: grid.step_ms,
-                    function: fragment.function.clone(),
-                    range_ms: fragment.range_ms.unwrap_or(0),
-                    limit: 0,
-                };
-                let request = SelectRequest { matchers: fragment.matchers.clone(), start_ms, end_ms, hints };
-                let kind = LeafKind::Fragment(Box::new(fragment));
-                let node = NodeId::of(expr);
-                self.leaves.push(Leaf {
-                    node,
-                    kind,
-                    grid: *grid,
-                    timing,
-                    request,
-                    histogram_stats: self.histogram_stats,
-                });
-                return Ok(());
-            }
+        if self.fragments
+            && let Some(fragment) = fragment::compile(expr, grid, self.times, self.lookback_ms)?
+        {
+            self.fragment(expr, fragment, grid);
+            return Ok(());
         }
         match expr {
             Expr::Number(_) | Expr::String(_) => Ok(()),
@@ -107,6 +92,13 @@ impl<'a> Planner<'a> {
                     _ => return Err(QueryError::execution("subquery step must be greater than 0").at(&subquery.span)),
                 };
                 let inner = subquery_grid(grid, &timing, range_ms, step_ms);
+                if inner.num_steps() > SUBQUERY_STEPS_MAX {
+                    let message = format!(
+                        "subquery has {} steps, more than {SUBQUERY_STEPS_MAX}; use a coarser step or a shorter range",
+                        inner.num_steps()
+                    );
+                    return Err(QueryError::new(ErrorKind::Limit, message).at(&subquery.span));
+                }
                 self.subqueries.insert(NodeId::of(expr), inner);
                 let outer = std::mem::replace(&mut self.histogram_stats, false);
                 let planned = self.plan(&subquery.expr, &inner);
@@ -118,6 +110,24 @@ impl<'a> Planner<'a> {
                 expr.children().into_iter().try_for_each(|child| self.plan(child, grid))
             }
         }
+    }
+
+    fn fragment(&mut self, expr: &Expr, fragment: Fragment, grid: &StepGrid) {
+        let (start_ms, end_ms) = fragment.sample_bounds();
+        let hints = SelectHints {
+            step_ms: grid.step_ms,
+            function: fragment.function.clone(),
+            range_ms: fragment.range_ms.unwrap_or(0),
+            limit: 0,
+        };
+        self.leaves.push(Leaf {
+            node: NodeId::of(expr),
+            timing: Timing { at_ms: fragment.at_ms, offset_ms: fragment.offset_ms },
+            request: SelectRequest { matchers: fragment.matchers.clone(), start_ms, end_ms, hints },
+            kind: LeafKind::Fragment(Box::new(fragment)),
+            grid: *grid,
+            histogram_stats: self.histogram_stats,
+        });
     }
 
     fn call(&mut self, call: &Call, grid: &StepGrid) -> Result<(), QueryError> {

@@ -175,6 +175,18 @@ impl Vector {
         reserved.grow(series.iter().map(Series::heap_bytes).sum())?;
         Ok(Self { series, _reserved: reserved })
     }
+
+    /// A vector whose memory is counted already.
+    pub(crate) fn reserved(series: Vec<Series>, reserved: Reserved) -> Self {
+        Self { series, _reserved: reserved }
+    }
+}
+
+/// Samples as they were read, with their memory.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    pub(crate) series: Vec<SeriesData>,
+    pub(crate) reserved: Reserved,
 }
 
 /// What a node evaluates to.

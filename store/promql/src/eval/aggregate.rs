@@ -100,7 +100,7 @@ impl Evaluator<'_> {
             AggregateOp::Sum | AggregateOp::Avg => return self.total(op, samples, span),
             AggregateOp::Count => {
                 let count = samples.count();
-                return (count > 0).then(|| SampleValue::Float(count as f64));
+                return (count > 0).then_some(SampleValue::Float(count as f64));
             }
             AggregateOp::Group => return samples.last().map(|_| SampleValue::Float(1.0)),
             _ => {}
@@ -214,8 +214,8 @@ impl Evaluator<'_> {
         let mut order: Vec<usize> = Vec::new();
         for group in &groups {
             self.ctx.cancel.check()?;
-            for step in 0..grid.num_steps() {
-                let picked = self.pick(aggregate.op, wants[step], &vector.series, group, step, &span);
+            for (step, want) in wants.iter().enumerate() {
+                let picked = self.pick(aggregate.op, *want, &vector.series, group, step, &span);
                 for member in picked {
                     if let Some(value) = vector.series[member].get(step) {
                         chosen[member].set(step, value);

@@ -12,10 +12,9 @@ use super::{Evaluator, time};
 use crate::annotations::Note;
 use crate::ast::{Call, Expr, RangeEdge, Span};
 use crate::column::{WindowSpec, is_possibly_not_counter, range_column};
-use crate::engine::LeafData;
 use crate::error::QueryError;
 use crate::functions::range::RangeFunction;
-use crate::value::{SampleValue, Series, Value, is_absent};
+use crate::value::{Reserved, SampleValue, Series, Value, Vector, is_absent};
 
 impl Evaluator<'_> {
     pub(super) fn call(&self, expr: &Expr, call: &Call, grid: &StepGrid) -> Result<Value, QueryError> {
@@ -76,10 +75,8 @@ impl Evaluator<'_> {
             .map(|(_, arg)| self.eval_scalar(arg, grid))
             .collect::<Result<Vec<_>, _>>()?;
         let args_at = |step: usize| -> Vec<f64> { columns.iter().map(|c| c[step]).collect() };
-        if let Expr::Matrix(matrix) = matrix_arg.unwrap_parens() {
-            if matrix.selector.edge != RangeEdge::Plain {
-                return self.extended_range_call(function, call, matrix_arg, grid);
-            }
+        if matches!(matrix_arg.unwrap_parens(), Expr::Matrix(m) if m.selector.edge != RangeEdge::Plain) {
+            return self.extended_range_call(function, call, matrix_arg, grid);
         }
         let matrix = self.matrix(matrix_arg, grid)?;
         let span = matrix_arg.span();
@@ -91,6 +88,7 @@ impl Evaluator<'_> {
         let note_span = if function == RangeFunction::Quantile { call.args[0].span() } else { span.clone() };
         let spec = WindowSpec { grid: *grid, timing: matrix.timing, range_ms: matrix.range_ms };
         let mut out = Vec::with_capacity(matrix.series.len());
+        let mut reserved = Reserved::new(&self.ctx.memory);
         let mut notes = Vec::new();
         let constant_args = columns.iter().all(|c| c.windows(2).all(|w| w[0].to_bits() == w[1].to_bits()));
         for (index, series) in matrix.series.iter().enumerate() {
@@ -104,12 +102,15 @@ impl Evaluator<'_> {
                 varying_column(function, args_at, &series.data, &spec, drop_name, &mut notes)
             };
             self.notes(&mut notes, &note_span);
-            out.extend(result);
+            if let Some(result) = result {
+                reserved.grow(result.heap_bytes())?;
+                out.push(result);
+            }
         }
         if matches!(function, RangeFunction::Rate | RangeFunction::Increase) {
             self.note_non_counters(&out, &span);
         }
-        self.vector(out)
+        Ok(Value::Vector(Vector::reserved(out, reserved)))
     }
 
     /// Remarks on metrics that do not look like counters.
@@ -135,16 +136,11 @@ impl Evaluator<'_> {
 
     fn timestamp(&self, call: &Call, grid: &StepGrid) -> Result<Value, QueryError> {
         let inner = call.args[0].unwrap_parens();
-        if matches!(inner, Expr::Vector(_)) {
-            if let Some(LeafData::Vector(vector)) = self.take_leaf(inner) {
-                let value = Value::Vector(vector);
-                let effective = crate::timing::effective_grid(&call.args[0], grid);
-                return if effective.num_steps() == grid.num_steps() {
-                    Ok(value)
-                } else {
-                    self.replicate(value, grid.num_steps())
-                };
-            }
+        let read = if matches!(inner, Expr::Vector(_)) { self.take_vector(inner) } else { None };
+        if let Some(vector) = read {
+            let value = Value::Vector(vector);
+            let steps = crate::timing::effective_grid(&call.args[0], grid).num_steps();
+            return if steps == grid.num_steps() { Ok(value) } else { self.replicate(value, grid.num_steps()) };
         }
         let mut vector = self.eval_vector(&call.args[0], grid)?;
         let times: Vec<f64> = grid.times().map(|t| t as f64 / 1000.0).collect();

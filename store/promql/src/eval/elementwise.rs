@@ -94,7 +94,7 @@ impl Evaluator<'_> {
         };
         self.map_steps(call, grid, |step, value| {
             let (low, high) = (low[step], high[step]);
-            (!(high < low)).then(|| extreme(low, extreme(high, value, false), true))
+            if high < low { None } else { Some(extreme(low, extreme(high, value, false), true)) }
         })
     }
 

@@ -11,7 +11,6 @@ use super::Evaluator;
 use super::select::Windows;
 use crate::annotations::Note;
 use crate::ast::{Call, Expr, RangeEdge};
-use crate::engine::LeafData;
 use crate::error::QueryError;
 use crate::functions::range::{RangeFunction, Window};
 use crate::histogram::{self, Sparse, detect_reset};
@@ -53,13 +52,13 @@ impl Range {
 impl Evaluator<'_> {
     /// A selector whose values are interpolated between the samples around each step.
     pub(super) fn smoothed_vector(&self, expr: &Expr, grid: &StepGrid) -> Result<Value, QueryError> {
-        let (Expr::Vector(selector), Some(LeafData::Raw(data))) = (expr, self.take_leaf(expr)) else {
+        let (Expr::Vector(selector), Some(data)) = (expr, self.take_raw(expr)) else {
             return Err(QueryError::execution("a selector was not read").at(&expr.span()));
         };
         let timing = self.times.timing(selector.at, &selector.offset, &selector.span)?;
         let mut notes = Vec::new();
         let mut out = Vec::new();
-        for series in &data {
+        for series in &data.series {
             out.extend(smoothed_column(series, grid, timing, self.lookback_ms, &mut notes));
             self.notes(&mut notes, &selector.span);
         }
@@ -91,7 +90,8 @@ impl Evaluator<'_> {
                 let end_ms = matrix.timing.reference(time);
                 let start_ms = end_ms.saturating_sub(matrix.range_ms);
                 let after = if smoothed { self.lookback_ms } else { 0 };
-                let window = windows.window(start_ms - self.lookback_ms, end_ms + after, time);
+                let window =
+                    windows.window(start_ms.saturating_sub(self.lookback_ms), end_ms.saturating_add(after), time);
                 let range = Range {
                     start_ms,
                     end_ms,
@@ -305,7 +305,8 @@ fn histogram_difference(
     } else {
         (*points[last].1).clone()
     };
-    if !range.is_counter && !(is_gauge(&left) && is_gauge(&right)) {
+    let gauges = is_gauge(&left) && is_gauge(&right);
+    if !range.is_counter && !gauges {
         notes.push(Note::not_gauge(labels));
     }
     let mut result = Sparse::from(&right);
@@ -363,7 +364,8 @@ fn smoothed_column(
     let mut out = Series::empty(data.labels.clone(), false, grid.num_steps());
     for (step, time) in grid.times().enumerate() {
         let reference = timing.reference(time);
-        let inside = |t: i64| t > reference - lookback_ms && t <= reference + lookback_ms;
+        let (oldest, newest) = (reference.saturating_sub(lookback_ms), reference.saturating_add(lookback_ms));
+        let inside = |t: i64| t > oldest && t <= newest;
         let floats: Vec<FloatPoint> = data
             .timestamps
             .iter()

@@ -86,7 +86,8 @@ pub(crate) fn instant_difference(
     if is_counter && (gauge(first) || gauge(last)) {
         notes.push(Note::not_counter(labels));
     }
-    if !is_counter && !(gauge(first) && gauge(last)) {
+    let gauges = gauge(first) && gauge(last);
+    if !is_counter && !gauges {
         notes.push(Note::not_gauge(labels));
     }
     let mut result = Sparse::from(last);

@@ -1,8 +1,14 @@
 //! The language held to vectors and scripts.
 
+#[cfg(test)]
 mod conformance;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
 mod notation;
+#[cfg(test)]
 mod script;
+#[cfg(test)]
 mod scripts;
+#[cfg(test)]
 mod vectors;

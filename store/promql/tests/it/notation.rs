@@ -1,6 +1,7 @@
 //! How scripts write series: labels, values with repetition, histograms.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use regex::Regex;
 use vocab::Labels;
@@ -72,11 +73,13 @@ fn braces_end(text: &str) -> usize {
 }
 
 fn labels(body: &str, pairs: &mut Vec<(String, String)>) {
-    let text = r#""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`"#;
-    let item = Regex::new(&format!(r"(?s)^\s*(?:([A-Za-z_:][\w:.]*|{text})\s*=\s*({text})|({text}))\s*,?")).unwrap();
+    static ITEM: LazyLock<Regex> = LazyLock::new(|| {
+        let text = r#""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`"#;
+        Regex::new(&format!(r"(?s)^\s*(?:([A-Za-z_:][\w:.]*|{text})\s*=\s*({text})|({text}))\s*,?")).unwrap()
+    });
     let mut rest = body;
     while !rest.trim().is_empty() {
-        let found = item.captures(rest).unwrap_or_else(|| panic!("bad labels {body:?}"));
+        let found = ITEM.captures(rest).unwrap_or_else(|| panic!("bad labels {body:?}"));
         let unquote =
             |t: &str| if t.starts_with(['"', '\'', '`']) { promql::unquote(t).unwrap() } else { t.to_owned() };
         match (found.get(1), found.get(2), found.get(3)) {
@@ -112,9 +115,12 @@ fn tokens(text: &str) -> Vec<&str> {
 
 /// The values of a series line.
 pub(crate) fn values(text: &str) -> Vec<Item> {
-    let number = r"(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|0x[0-9a-fA-F]+|(?i:inf|nan))(?:ms|[smhdwy])?(?:\d+(?:ms|[smhdwy]))*";
-    let item = Regex::new(&format!(r"^([+-]?{number})([+-]{number})?(?:x(\d+))?$")).unwrap();
-    let histograms = Regex::new(r"^\{\{(.*?)\}\}(?:([+-])\{\{(.*?)\}\})?(?:x(\d+))?$").unwrap();
+    static ITEM: LazyLock<Regex> = LazyLock::new(|| {
+        let number = r"(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|0x[0-9a-fA-F]+|(?i:inf|nan))(?:ms|[smhdwy])?(?:\d+(?:ms|[smhdwy]))*";
+        Regex::new(&format!(r"^([+-]?{number})([+-]{number})?(?:x(\d+))?$")).unwrap()
+    });
+    static HISTOGRAMS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\{\{(.*?)\}\}(?:([+-])\{\{(.*?)\}\})?(?:x(\d+))?$").unwrap());
     let times = |m: Option<regex::Match<'_>>| m.map_or(0, |m| m.as_str().parse::<usize>().unwrap());
     let mut out: Vec<Item> = Vec::new();
     for token in tokens(text) {
@@ -123,7 +129,7 @@ pub(crate) fn values(text: &str) -> Vec<Item> {
         } else if let Some(count) = token.strip_prefix("stale") {
             let count = count.strip_prefix('x').map_or(1, |c| c.parse::<usize>().unwrap() + 1);
             out.extend(std::iter::repeat_n(Some(Sample::Float(vocab::STALE_NAN)), count));
-        } else if let Some(found) = histograms.captures(token) {
+        } else if let Some(found) = HISTOGRAMS.captures(token) {
             let mut current = Histogram::parse(&found[1]);
             out.push(Some(Sample::Histogram(current.build())));
             let step = found.get(3).map(|s| Histogram::parse(s.as_str()));
@@ -142,7 +148,7 @@ pub(crate) fn values(text: &str) -> Vec<Item> {
                 out.push(Some(Sample::Histogram(current.build())));
             }
         } else {
-            let found = item.captures(token).unwrap_or_else(|| panic!("bad value {token:?} in {text:?}"));
+            let found = ITEM.captures(token).unwrap_or_else(|| panic!("bad value {token:?} in {text:?}"));
             let mut v = value(&found[1]);
             out.push(Some(Sample::Float(v)));
             for _ in 0..times(found.get(3)) {
@@ -171,9 +177,10 @@ struct Histogram {
 
 impl Histogram {
     fn parse(body: &str) -> Self {
-        let field = Regex::new(r"\s*([a-z_]+)\s*:\s*(\[[^\]]*\]|[^\s\]]+)").unwrap();
+        static FIELD: LazyLock<Regex> =
+            LazyLock::new(|| Regex::new(r"\s*([a-z_]+)\s*:\s*(\[[^\]]*\]|[^\s\]]+)").unwrap());
         let fields: BTreeMap<&str, &str> =
-            field.captures_iter(body).map(|c| (c.get(1).unwrap().as_str(), c.get(2).unwrap().as_str())).collect();
+            FIELD.captures_iter(body).map(|c| (c.get(1).unwrap().as_str(), c.get(2).unwrap().as_str())).collect();
         let number = |key: &str| fields.get(key).map_or(0.0, |t| value(t));
         let list = |key: &str| -> Vec<f64> {
             fields.get(key).map_or(Vec::new(), |t| t.trim_matches(['[', ']']).split_whitespace().map(value).collect())

@@ -1,6 +1,7 @@
 //! Query scripts: load series, evaluate, expect. The notation is that of Prometheus's promqltest.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use promql::value::{QueryOutput, QueryValue, SampleValue};
 use promql::{Engine, EngineOptions, ParseOptions, QueryError};
@@ -161,18 +162,21 @@ fn custom_bucket_histograms(series: &BTreeMap<Labels, Vec<Item>>) -> BTreeMap<La
 }
 
 fn parse_case(lines: &[&str], at: usize) -> (usize, Case) {
-    let instant = Regex::new(r"^eval(?:_(fail|warn|ordered|info))?\s+instant\s+(?:at\s+(.+?))?\s+(.+)$").unwrap();
-    let range =
-        Regex::new(r"^eval(?:_(fail|warn|info))?\s+range\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+?)\s+(.+)$").unwrap();
+    static INSTANT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^eval(?:_(fail|warn|ordered|info))?\s+instant\s+(?:at\s+(.+?))?\s+(.+)$").unwrap()
+    });
+    static RANGE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^eval(?:_(fail|warn|info))?\s+range\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+?)\s+(.+)$").unwrap()
+    });
     let mut case = Case { line: at + 1, ..Case::default() };
     let modifier;
-    if let Some(found) = range.captures(lines[at]) {
+    if let Some(found) = RANGE.captures(lines[at]) {
         modifier = found.get(1).map(|m| m.as_str().to_owned());
         case.range = true;
         case.grid = Some(grid(&found[2], &found[3], &found[4]));
         case.query = found[5].to_owned();
     } else {
-        let found = instant.captures(lines[at]).unwrap_or_else(|| panic!("bad eval {:?}", lines[at]));
+        let found = INSTANT.captures(lines[at]).unwrap_or_else(|| panic!("bad eval {:?}", lines[at]));
         modifier = found.get(1).map(|m| m.as_str().to_owned());
         let time = duration_ms(found.get(2).map_or("0", |m| m.as_str()));
         case.grid = Some(StepGrid { start_ms: time, end_ms: time, step_ms: 1 });
@@ -197,17 +201,20 @@ fn grid(from: &str, to: &str, step: &str) -> StepGrid {
 }
 
 fn expectation(line: &str, case: &mut Case) {
-    let expect = Regex::new(r"^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$").unwrap();
-    let range_vector = Regex::new(r"^expect range vector\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+)$").unwrap();
+    static EXPECT: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$").unwrap()
+    });
+    static RANGE_VECTOR: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^expect range vector\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+)$").unwrap());
     if let Some(text) = line.strip_prefix("expected_fail_message") {
         case.fail_text = Some(("msg".to_owned(), text.trim().to_owned()));
     } else if let Some(text) = line.strip_prefix("expected_fail_regexp") {
         case.fail_text = Some(("regex".to_owned(), text.trim().to_owned()));
-    } else if let Some(found) = range_vector.captures(line) {
+    } else if let Some(found) = RANGE_VECTOR.captures(line) {
         case.range_vector = Some(grid(&found[1], &found[2], &found[3]));
     } else if let Some(text) = line.strip_prefix("expect string") {
         case.string = Some(promql::unquote(text.trim()).unwrap());
-    } else if let Some(found) = expect.captures(line) {
+    } else if let Some(found) = EXPECT.captures(line) {
         let text = found.get(2).map(|k| (k.as_str().to_owned(), found[3].trim().to_owned()));
         match &found[1] {
             "ordered" => case.ordered = true,
