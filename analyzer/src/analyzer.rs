@@ -42,6 +42,7 @@ struct View {
     patterns: Arc<PatternStore>,
     board: AlertBoard,
     groups: RwLock<Vec<Arc<Mutex<RuleGroupStatus>>>>,
+    alertmanagers: RwLock<Vec<String>>,
 }
 
 /// What one configuration started.
@@ -59,7 +60,13 @@ impl Analyzer {
     pub fn new(deps: AnalyzerDeps, tenant: TenantId) -> Self {
         let shared = Arc::new(Shared::new(deps, tenant));
         let patterns = Arc::new(PatternStore::new(Arc::clone(&shared), MinerLimits::default()));
-        let view = View { shared, patterns, board: AlertBoard::default(), groups: RwLock::new(Vec::new()) };
+        let view = View {
+            shared,
+            patterns,
+            board: AlertBoard::default(),
+            groups: RwLock::new(Vec::new()),
+            alertmanagers: RwLock::new(Vec::new()),
+        };
         Self { view: Arc::new(view), running: tokio::sync::Mutex::new(None) }
     }
 
@@ -91,6 +98,7 @@ impl Analyzer {
         }
         let shared = &self.view.shared;
         let cancel = CancellationToken::new();
+        *self.view.alertmanagers.write() = config.alertmanagers.iter().map(|a| a.url.clone()).collect();
         let (notifier, sender) = Notifier::start(
             config.alertmanagers.clone(),
             config.external_labels.clone(),
@@ -224,6 +232,10 @@ impl RuleView for View {
 
     async fn alerts(&self) -> Vec<Alert> {
         self.board.all()
+    }
+
+    async fn alertmanagers(&self) -> Vec<String> {
+        self.alertmanagers.read().clone()
     }
 
     async fn patterns(&self, tenant: &TenantId, ids: &[u64]) -> Vec<PatternInfo> {

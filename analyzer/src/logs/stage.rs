@@ -32,12 +32,15 @@ const INLINE_RECORDS_MAX: usize = 64;
 /// Most patterns a view lists.
 const LISTED_MAX: usize = 10_000;
 
+/// A tenant's patterns, once they are read.
+type TenantCell = Arc<OnceCell<Arc<Mutex<TenantPatterns>>>>;
+
 /// The patterns of all tenants.
 #[derive(Debug)]
 pub(crate) struct PatternStore {
     shared: Arc<Shared>,
     limits: MinerLimits,
-    tenants: Mutex<HashMap<TenantId, Arc<OnceCell<Arc<Mutex<TenantPatterns>>>>>>,
+    tenants: Mutex<HashMap<TenantId, TenantCell>>,
 }
 
 /// One tenant's miner and what limits its news.

@@ -7,10 +7,11 @@ use vocab::TimestampMs;
 use super::input::Points;
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 190.0;
+const HEIGHT: f64 = 200.0;
 const LEFT: f64 = 52.0;
 const RIGHT: f64 = 10.0;
-const TOP: f64 = 10.0;
+/// Room for the legend.
+const TOP: f64 = 28.0;
 const BOTTOM: f64 = 24.0;
 /// Most points drawn of a line; the page has fewer pixels.
 const POINTS_MAX: usize = 1_000;
@@ -72,9 +73,9 @@ pub(super) fn svg(title: &str, lines: &[Line<'_>], from_ms: TimestampMs, to_ms: 
     for (line, class) in lines.iter().zip(["first", "second"]).filter(|l| !l.0.name.is_empty()) {
         push(
             &mut out,
-            format_args!("<line class=\"{class}\" x1=\"{legend_x}\" x2=\"{}\" y1=\"16\" y2=\"16\"/>", legend_x + 22.0),
+            format_args!("<line class=\"{class}\" x1=\"{legend_x}\" x2=\"{}\" y1=\"10\" y2=\"10\"/>", legend_x + 22.0),
         );
-        push(&mut out, format_args!("<text x=\"{}\" y=\"20\">{}</text>", legend_x + 28.0, escape(line.name)));
+        push(&mut out, format_args!("<text x=\"{}\" y=\"14\">{}</text>", legend_x + 28.0, escape(line.name)));
         legend_x += 60.0 + 8.0 * line.name.chars().count() as f64;
     }
     out.push_str("</svg>");
@@ -129,7 +130,7 @@ fn ticks(from_ms: TimestampMs, to_ms: TimestampMs) -> [(TimestampMs, &'static st
 fn time_text(time_ms: TimestampMs, span_ms: i64) -> String {
     let format = match span_ms {
         ..=1_800_000 => "%H:%M:%S",
-        ..=172_800_000 => "%H:%M",
+        1_800_001..=172_800_000 => "%H:%M",
         _ => "%m-%d %H:%M",
     };
     jiff::Timestamp::from_millisecond(time_ms).map(|t| t.strftime(format).to_string()).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! One rule group: its rules one after the other, their results written, their alerts noted.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,10 +48,13 @@ struct RuleState {
     sent_at_ms: Option<TimestampMs>,
 }
 
+/// A group's file and name.
+type GroupKey = (String, String);
+
 /// The alerts of every group, by group file and name.
 #[derive(Debug, Clone, Default)]
 pub struct AlertBoard {
-    alerts: Arc<Mutex<std::collections::BTreeMap<(String, String), Vec<Alert>>>>,
+    alerts: Arc<Mutex<BTreeMap<GroupKey, Vec<Alert>>>>,
 }
 
 impl AlertBoard {
@@ -219,17 +222,16 @@ impl GroupRunner {
             return;
         }
         for (rule, state) in self.config.rules.iter().zip(&mut self.rules) {
-            let RuleKind::Alerting { hold, .. } = &rule.kind else { continue };
-            let restored = restore(
-                &mut state.table,
-                &self.config.name,
-                &rule.name,
-                *hold,
-                &*self.shared.catalog,
-                &**self.shared.evaluate.querier(),
-                ctx,
-                time_ms,
-            );
+            let RuleKind::Alerting { hold, keep_firing_for, .. } = &rule.kind else { continue };
+            let facts = RuleFacts {
+                group: &self.config.name,
+                rule: &rule.name,
+                expression: &rule.query,
+                hold: *hold,
+                keep_firing_for: *keep_firing_for,
+            };
+            let querier = &**self.shared.evaluate.querier();
+            let restored = restore(&mut state.table, &facts, &*self.shared.catalog, querier, ctx, time_ms);
             if let Err(error) = restored.await {
                 tracing::warn!(rule = %rule.name, error = %vocab::error::chain(&error), "alerts of before the restart are not known");
             }
@@ -461,7 +463,7 @@ fn change_event(alert: &Alert, change: Change, time_ms: TimestampMs) -> ChangeEv
     let verb = if change == Change::Fired { "fires" } else { "resolved" };
     let said = alert.annotations.get("summary").map(|s| format!(": {s}")).unwrap_or_default();
     let subject = ["replica", "instance", "host"].into_iter().map(label).find(|s| !s.is_empty()).unwrap_or_default();
-    let mut details = std::collections::BTreeMap::from([
+    let mut details = BTreeMap::from([
         ("fingerprint".to_owned(), alert.fingerprint.clone()),
         ("value".to_owned(), alert.value.to_string()),
     ]);

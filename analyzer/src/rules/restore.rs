@@ -9,7 +9,7 @@ use vocab::ports::query::SelectHints;
 use vocab::ports::{Catalog, Querier, SelectRequest};
 use vocab::{Alert, AlertState, Ctx, Labels, Matcher, PortResult, TimestampMs, is_stale_nan};
 
-use super::alerting::{ALERTS_FOR_STATE, Active, AlertTable};
+use super::alerting::{ALERTS_FOR_STATE, Active, AlertTable, RuleFacts};
 
 /// State older than this is not taken up again: what was true an hour ago says little about now.
 pub const OUTAGE_TOLERANCE: Duration = Duration::from_secs(3600);
@@ -26,14 +26,13 @@ const ROWS_MAX: usize = 10_000;
 /// The catalog's or the store's; the table stays as it was.
 pub async fn restore(
     table: &mut AlertTable,
-    group: &str,
-    rule: &str,
-    hold: Duration,
+    facts: &RuleFacts<'_>,
     catalog: &dyn Catalog,
     querier: &dyn Querier,
     ctx: &Ctx,
     now_ms: TimestampMs,
 ) -> PortResult<()> {
+    let &RuleFacts { group, rule, hold, .. } = facts;
     let filter = AlertFilter {
         states: vec![AlertState::Pending, AlertState::Firing],
         rule: Some(rule.to_owned()),
@@ -55,7 +54,7 @@ pub async fn restore(
                 annotations: Labels::empty(),
                 state: AlertState::Pending,
                 value: f64::NAN,
-                expression: String::new(),
+                expression: facts.expression.to_owned(),
                 active_at_ms,
                 fired_at_ms: None,
                 resolved_at_ms: None,

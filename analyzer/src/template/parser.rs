@@ -99,9 +99,11 @@ impl Ending {
 }
 
 type Branches = (Vec<Node>, Vec<Node>);
+/// Nodes, and what ended them on which line; `None` at the end of the text.
+type Nodes = (Vec<Node>, Option<(Ending, usize)>);
 
 impl Parser {
-    fn nodes(&mut self) -> Result<(Vec<Node>, Option<(Ending, usize)>), String> {
+    fn nodes(&mut self) -> Result<Nodes, String> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
             let (tokens, line) = match piece {
