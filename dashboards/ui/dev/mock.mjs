@@ -137,7 +137,7 @@ function hostCharts(host) {
 function serviceCharts(service) {
   return [
     chart('service.rps', 'rps', [[`sum(rate(haproxy_backend_http_requests_total{proxy="${service}"}[1m]))`, 'requests']], {
-      forecast: { mean: 'forecast_mean', lower: 'forecast_lower', upper: 'forecast_upper' },
+      forecast: { mean: `tidewatch_forecast{service="${service}",quantile="mean"}`, lower: '', upper: '' },
     }),
     chart('service.errors', 'ratio', [[`errors_ratio{service="${service}"}`, 'errors']], { thresholds: [{ value: 0.05, label_key: 'threshold.critical' }] }),
     chart('service.latency', 'seconds', [[`histogram_quantile(0.95, request_duration_seconds_bucket{service="${service}"})`, 'p95'], [`histogram_quantile(0.5, request_duration_seconds_bucket{service="${service}"})`, 'p50']]),
@@ -271,7 +271,7 @@ const scaled = () =>
     targets: ['100 RPS per replica', '70 % CPU'],
     seen: seen(),
     load_query: `sum(rate(haproxy_backend_http_requests_total{proxy="${service}"}[30s]))`,
-    forecast_query: 'forecast{}',
+    forecast_query: `tidewatch_forecast{service="${service}",quantile="upper80"}`,
     target_per_replica: 100,
     status: 'holding 5: 412 RPS fits 5 replicas; forecast unknown, so nothing is given back',
     last_round_ms: Date.now() - 2000,
@@ -300,18 +300,19 @@ function answer(expr, startMs, endMs, stepMs) {
   else if (expr.includes('by (instance)')) sets = hostNames.slice(0, 30).map((instance) => ({ instance }));
   else if (/^sum\(/.test(expr)) sets = [{}];
   if (expr === 'up') sets = hostNames.map((instance) => ({ __name__: 'up', job: 'node', instance }));
-  if (expr.startsWith('forecast{')) sets = ['mean', 'lower', 'upper'].map((bound) => ({ bound }));
+  if (expr.startsWith('tidewatch_forecast')) sets = ['mean', 'lower80', 'upper80', 'lower95', 'upper95'].map((quantile) => ({ quantile, horizon: '10m' }));
   if (expr === 'nothing') sets = [];
   const scale = expr === 'up' ? 0 : /ratio|^1 -/.test(expr) ? 0.8 : /cpu|pressure/.test(expr) ? 0.7 : /bytes/.test(expr) ? (/rate/.test(expr) ? 5e6 : 1.2e10) : /duration|latency/.test(expr) ? 0.25 : /replicas/.test(expr) ? 6 : /load/.test(expr) ? 4 : 620;
   const matrix = sets.map((labels, at) => {
     const seed = hash(JSON.stringify(labels)) / 50 + at;
-    const edge = labels.bound === 'lower' || expr.includes('lower') ? 0.8 : labels.bound === 'upper' || expr.includes('upper') ? 1.2 : 1;
+    const quantile = labels.quantile ?? '';
+    const edge = 1 + (quantile.startsWith('lower') ? -1 : quantile.startsWith('upper') ? 1 : 0) * (quantile.endsWith('95') ? 0.25 : 0.15);
     const phase = /haproxy|forecast/.test(expr) ? 1 : seed;
     const points = [];
     for (let ms = startMs; ms <= endMs; ms += stepMs) {
       // A gap, as after a restart.
       if (size === 'few' && at === 0 && ms > minuteStart() - 41 * MINUTE && ms < minuteStart() - 38 * MINUTE && !/forecast/.test(expr)) continue;
-      let value = scale === 0 ? 1 : scale * edge * wave(phase, ms);
+      let value = scale === 0 ? 1 : scale * edge * wave(phase, ms + (labels.horizon ? 10 * MINUTE : 0));
       if (/replicas/.test(expr)) value = Math.round(value);
       points.push([ms, value]);
     }

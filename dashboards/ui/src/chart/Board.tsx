@@ -7,6 +7,7 @@ import { stepped } from '../time/range';
 import { useTime } from '../time/TimeContext';
 import { Failed } from '../ui/Panel';
 import { ChartPanel } from './ChartPanel';
+import { allQuantiles, forecastParts } from './forecast';
 import { buildFrame, type Frame, type Part } from './frame';
 
 export interface BoardChart extends Chart {
@@ -56,7 +57,7 @@ export function queriesOf(chart: Chart): BatchQuery[] {
   const { mean, lower, upper } = chart.forecast;
   return [
     ...own,
-    { id: `${chart.id}:mean`, expr: mean },
+    { id: `${chart.id}:mean`, expr: allQuantiles(mean) },
     { id: `${chart.id}:lower`, expr: lower },
     { id: `${chart.id}:upper`, expr: upper },
   ];
@@ -69,7 +70,8 @@ export function frameOf(chart: Chart, { results, steps }: Batch): Frame {
     kind: chart.step_lines ? 'step' : 'line',
   }));
   const legend = chart.queries[0]?.legend ?? '';
-  for (const kind of ['mean', 'lower', 'upper'] as const) {
+  parts.push(...forecastParts(results.get(`${chart.id}:mean`), legend));
+  for (const kind of ['lower', 'upper'] as const) {
     const result = results.get(`${chart.id}:${kind}`);
     if (result) parts.push({ result, legend, kind });
   }

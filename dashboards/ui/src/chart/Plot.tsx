@@ -215,10 +215,14 @@ function seriesOptions(line: Line, colour: (name: string) => string): uPlot.Seri
 }
 
 function bandsOf(lines: Line[], colour: (name: string) => string): uPlot.Band[] {
-  const upper = lines.findIndex((line) => line.kind === 'upper');
-  const lower = lines.findIndex((line) => line.kind === 'lower');
-  if (upper < 0 || lower < 0) return [];
-  return [{ series: [upper + 1, lower + 1], fill: `${colour(`--series-${lines[upper]?.colour ?? 0}`)}2e` }];
+  const places = (kind: Line['kind']) => lines.flatMap((line, at) => (line.kind === kind ? [at] : []));
+  const lower = places('lower');
+  // Bands lie on each other, so the inner one is darker.
+  return places('upper').flatMap((upper, at) => {
+    const below = lower[at];
+    const fill = `${colour(`--series-${lines[upper]?.colour ?? 0}`)}26`;
+    return below === undefined ? [] : [{ series: [upper + 1, below + 1] as [number, number], fill }];
+  });
 }
 
 function drawThresholds(u: uPlot, thresholds: Threshold[], colour: (name: string) => string) {

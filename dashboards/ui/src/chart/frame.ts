@@ -35,6 +35,8 @@ export interface Part {
   kind: LineKind;
   /** Stands for the labels of a series that has none. */
   name?: string;
+  /** Moves the points: a forecast is drawn at the time that it is about. */
+  shiftMs?: number;
 }
 
 /** A number, or null for what is not one: NaN and infinities leave a gap. */
@@ -60,7 +62,7 @@ export function buildFrame(parts: Part[], steps: Steps): Frame {
     for (const series of part.result?.matrix ?? []) {
       const values = new Array<number | null>(length).fill(null);
       for (const [time, raw] of series.points) {
-        const at = Math.round((time - steps.startMs) / steps.stepMs);
+        const at = Math.round((time + (part.shiftMs ?? 0) - steps.startMs) / steps.stepMs);
         if (at >= 0 && at < length) values[at] = parseValue(raw);
       }
       const label = legendText(part.legend, series.labels);

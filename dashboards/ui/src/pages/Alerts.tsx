@@ -73,7 +73,7 @@ function Firing({ firing, pending }: { firing: Alert[]; pending: Alert[] }) {
         const group = firing.filter((alert) => alert.rule === rule);
         return (
           <Panel key={rule} title={rule} note={t('count.alerts', { count: group.length })}>
-            <AlertList alerts={group} />
+            <AlertList alerts={group} headed />
           </Panel>
         );
       })}

@@ -6,7 +6,8 @@ import type { Change, Decision, Mode, ScaledService, Stopped } from '../api/type
 import { useApi, useBatch } from '../api/useApi';
 import { ChartPanel } from '../chart/ChartPanel';
 import { buildFrame } from '../chart/frame';
-import { forecastParts, replicaFrame, withCapacity } from '../chart/scaling';
+import { allQuantiles, forecastParts, horizonMs } from '../chart/forecast';
+import { replicaFrame, withCapacity } from '../chart/scaling';
 import { formatValue, inferUnit, seconds } from '../format/units';
 import { useWords } from '../i18n';
 import { stepped } from '../time/range';
@@ -226,31 +227,29 @@ function ModeSwitch({ service, onDone }: { service: ScaledService; onDone: () =>
 
 function Charts({ service, decisions }: { service: ScaledService; decisions: Decision[] }) {
   const { t } = useWords();
-  const { range } = useTime();
-  const steps = stepped(range);
+  const { range, spec } = useTime();
   const loaded = useBatch(
     [
       { id: 'load', expr: service.load_query },
-      { id: 'forecast', expr: service.forecast_query },
+      { id: 'forecast', expr: allQuantiles(service.forecast_query) },
     ],
-    steps,
+    stepped(range),
   );
   const batch = loaded.data;
-  const replicas = useMemo(
-    () => replicaFrame(decisions, service, batch?.steps ?? steps, { wanted: t('scaling.wanted') }),
-    // The steps move with the batch.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-    [decisions, service, batch, t],
-  );
-  const load = useMemo(() => {
+  const wanted = t('scaling.wanted');
+  const frames = useMemo(() => {
     if (!batch) return null;
     const forecast = batch.results.get('forecast');
-    const frame = buildFrame(
-      [{ result: batch.results.get('load'), legend: t('scaling.load'), kind: 'line' }, ...(forecast ? forecastParts(forecast, t('scaling.load')) : [])],
-      batch.steps,
+    // A range that ends now goes on into what is forecast, but stays mostly about what was.
+    const ahead = spec.to === 'now' ? Math.min(horizonMs(forecast), (batch.steps.endMs - batch.steps.startMs) / 2) : 0;
+    const wide = { ...batch.steps, endMs: batch.steps.endMs + ahead };
+    const replicas = replicaFrame(decisions, service, wide, batch.steps.endMs, wanted);
+    const load = buildFrame(
+      [{ result: batch.results.get('load'), legend: t('scaling.load'), kind: 'line' }, ...forecastParts(forecast, t('scaling.load'))],
+      wide,
     );
-    return withCapacity(frame, replicas, service.target_per_replica, t('scaling.capacity'));
-  }, [batch, replicas, service.target_per_replica, t]);
+    return { replicas, load: withCapacity(load, replicas, service.target_per_replica, t('scaling.capacity')) };
+  }, [batch, decisions, service, spec.to, wanted, t]);
   const events: Change[] = decisions.map((decision) => ({
     time_ms: decision.time_ms,
     kind: 'scale',
@@ -267,7 +266,7 @@ function Charts({ service, decisions }: { service: ScaledService; decisions: Dec
       {service.load_query && (
         <ChartPanel
           title={t('scaling.load_title')}
-          frame={load}
+          frame={frames?.load ?? null}
           unit={unit === 'none' ? 'count' : unit}
           queries={[service.load_query, ...(service.forecast_query ? [service.forecast_query] : [])]}
           error={batch?.results.get('load')?.error}
@@ -277,7 +276,7 @@ function Charts({ service, decisions }: { service: ScaledService; decisions: Dec
       )}
       <ChartPanel
         title={t('scaling.replicas_title')}
-        frame={replicas}
+        frame={frames?.replicas ?? null}
         unit="count"
         queries={service.load_query ? [service.load_query] : []}
         thresholds={[

@@ -50,14 +50,10 @@ function Body({ data }: { data: Data }) {
   );
 }
 
-/** The server says which sentence; the words are the page's. */
+/** The page's sentence; how many of what stands beside it. */
 function sentence(data: Data, t: Translate): string {
-  const args: Record<string, number | string> = { ...data.counts, ...data.sentence.args };
   if (data.collecting) return t('overview.sentence.collecting');
-  const unhealthy = Number(args.unhealthy ?? 0);
-  if (unhealthy > 0) return t('overview.sentence.attention', { ...args, count: unhealthy });
-  if (data.attention.length > 0) return t('overview.sentence.things', { count: data.attention.length });
-  return t('overview.sentence.fine', args);
+  return data.attention.length ? t('overview.sentence.attention', { count: data.attention.length }) : t('overview.sentence.fine');
 }
 
 function Counts({ data }: { data: Data }) {

@@ -3,7 +3,7 @@ import { useState, type ReactNode } from 'react';
 import type { Alert, Change, Health, Labels, ServiceRow } from '../api/types';
 import { ago, fullTime, shortTime } from '../format/time';
 import { formatValue, UNKNOWN, type Unit } from '../format/units';
-import { useWords } from '../i18n';
+import { useWords, type Translate } from '../i18n';
 import { useTime } from '../time/TimeContext';
 import { explorePath, hostPath, servicePath, ticketPath, To } from '../ui/links';
 import { Mark, type MarkKind } from '../ui/Mark';
@@ -115,19 +115,19 @@ export function Changes({ changes, limit = 12 }: { changes: Change[]; limit?: nu
   );
 }
 
-/** Alerts as a list: what, value, since, ticket. */
-export function AlertList({ alerts }: { alerts: Alert[] }) {
+/** Alerts as a list: what, value, since, ticket. The rule's name is left out where a heading has it. */
+export function AlertList({ alerts, headed }: { alerts: Alert[]; headed?: boolean }) {
   const { t } = useWords();
   return (
     <ul className="alert-list">
       {alerts.map((alert) => (
-        <AlertItem key={`${alert.rule} ${alert.fingerprint} ${alert.active_at_ms}`} alert={alert} t={t} />
+        <AlertItem key={`${alert.rule} ${alert.fingerprint} ${alert.active_at_ms}`} alert={alert} t={t} headed={headed} />
       ))}
     </ul>
   );
 }
 
-function AlertItem({ alert, t }: { alert: Alert; t: ReturnType<typeof useWords>['t'] }) {
+function AlertItem({ alert, t, headed }: { alert: Alert; t: Translate; headed?: boolean }) {
   const { locale } = useWords();
   const kind = alert.state === 'firing' ? severityMark(alert.labels.severity) : alert.state === 'pending' ? 'unknown' : 'ok';
   const value = Number(alert.value);
@@ -135,7 +135,7 @@ function AlertItem({ alert, t }: { alert: Alert; t: ReturnType<typeof useWords>[
     <li data-row tabIndex={-1}>
       <div className="alert-line">
         <Mark kind={kind} word={t(`alert.state.${alert.state}`)} />
-        <b>{alert.rule}</b>
+        {!headed && <b>{alert.rule}</b>}
         {alert.labels.severity && <span className="tag">{alert.labels.severity}</span>}
         <span className="alert-since">
           {alert.state === 'resolved' && alert.resolved_at_ms ? (

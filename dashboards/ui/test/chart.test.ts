@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest';
+import type { BatchResult, Decision, RawValue, ScaledService } from '../src/api/types';
+import { allQuantiles, forecastParts, horizonMs } from '../src/chart/forecast';
+import { buildFrame, legendText, MAX_LINES, parseValue, toCsv } from '../src/chart/frame';
+import { assignColours, hash, labelKey, SERIES_COLOURS } from '../src/chart/palette';
+import { replicaFrame, withCapacity } from '../src/chart/scaling';
+
+const STEPS = { startMs: 10_000, endMs: 14_000, stepMs: 1000 };
+
+function result(...matrix: { labels: Record<string, string>; points: [number, RawValue][] }[]): BatchResult {
+  return { id: 'a', matrix, error: null, stats: null, warnings: [] };
+}
+
+describe('colours', () => {
+  test('follow from the labels, whatever their order and the metric', () => {
+    expect(labelKey({ b: '2', a: '1', __name__: 'x' })).toBe(labelKey({ __name__: 'y', a: '1', b: '2' }));
+    expect(hash('service=checkout')).toBe(hash('service=checkout'));
+    const alone = assignColours(['service=checkout'])[0];
+    expect(assignColours(['service=checkout', 'service=search'])[0]).toBe(alone);
+  });
+
+  test('are all different as long as there are enough', () => {
+    const colours = assignColours(Array.from({ length: SERIES_COLOURS }, (_, at) => `service=${at}`));
+    expect(new Set(colours).size).toBe(SERIES_COLOURS);
+    expect(assignColours(Array.from({ length: 30 }, (_, at) => `${at}`)).every((colour) => colour >= 0 && colour < SERIES_COLOURS)).toBe(true);
+  });
+
+  test('known hashes, so that a change is noticed', () => {
+    expect(hash('')).toBe(0x811c9dc5);
+    expect(hash('a')).toBe(0xe40c292c);
+  });
+});
+
+describe('a frame', () => {
+  test('keeps gaps as gaps', () => {
+    const frame = buildFrame([{ result: result({ labels: { a: '1' }, points: [[10_000, 1], [12_000, 'NaN'], [14_000, '3']] }), legend: '', kind: 'line' }], STEPS);
+    expect(frame.times).toEqual([10, 11, 12, 13, 14]);
+    expect(frame.lines[0]?.values).toEqual([1, null, null, null, 3]);
+    expect(frame.lines[0]).toMatchObject({ last: 3, mean: 2, max: 3, label: '{a="1"}' });
+  });
+
+  test('shows the highest and tells how many it leaves out', () => {
+    const many = Array.from({ length: 25 }, (_, at) => ({ labels: { n: String(at) }, points: [[14_000, at]] as [number, RawValue][] }));
+    const frame = buildFrame([{ result: result(...many), legend: '{{n}}', kind: 'line' }], STEPS);
+    expect(frame.lines).toHaveLength(MAX_LINES);
+    expect(frame.hidden).toBe(5);
+    expect(frame.lines[0]?.label).toBe('24');
+  });
+
+  test('stands for a missing or failed result as empty', () => {
+    expect(buildFrame([{ result: undefined, legend: '', kind: 'line' }], STEPS).lines).toEqual([]);
+  });
+
+  test('reads what the API writes of numbers', () => {
+    expect([1, '2.5', 'NaN', '+Inf', '-Inf', null].map(parseValue)).toEqual([1, 2.5, null, null, null, null]);
+  });
+
+  test('legends', () => {
+    expect(legendText('{{mode}} on {{ host }}', { mode: 'idle', host: 'a' })).toBe('idle on a');
+    expect(legendText('{{absent}}', {})).toBe('');
+    expect(legendText('', { __name__: 'up', job: 'node' })).toBe('up{job="node"}');
+    expect(legendText('', {})).toBe('{}');
+  });
+
+  test('as CSV, quoted', () => {
+    const frame = buildFrame([{ result: result({ labels: { a: 'x"y' }, points: [[10_000, 1]] }), legend: '', kind: 'line' }], { ...STEPS, endMs: 11_000 });
+    expect(toCsv(frame)).toBe('time,"{a=""x""""y""}"\n1970-01-01T00:00:10.000Z,1\n1970-01-01T00:00:11.000Z,'.replace('""x""""y""', '""x""y""'));
+  });
+});
+
+describe('forecasts', () => {
+  test('a choice of one quantile is taken out, another query is left alone', () => {
+    expect(allQuantiles('tidewatch_forecast{watch="rps",quantile="upper80"}')).toBe('tidewatch_forecast{watch="rps"}');
+    expect(allQuantiles('tidewatch_forecast{quantile="mean", watch="rps"}')).toBe('tidewatch_forecast{ watch="rps"}');
+    expect(allQuantiles('max(tidewatch_forecast{quantile="mean"})')).toBe('max(tidewatch_forecast{quantile="mean"})');
+    expect(allQuantiles('')).toBe('');
+  });
+
+  test('are drawn at the time that they are about, as a mean with its bands', () => {
+    const one = (quantile: string) => ({ labels: { quantile, horizon: '2s' }, points: [[10_000, 5]] as [number, RawValue][] });
+    const all = result(one('mean'), one('lower80'), one('upper80'), one('lower95'), one('upper95'));
+    expect(horizonMs(all)).toBe(2000);
+    const frame = buildFrame(forecastParts(all, 'load'), STEPS);
+    expect(frame.lines.map((line) => [line.kind, line.labels.quantile])).toEqual([
+      ['upper', 'upper95'],
+      ['upper', 'upper80'],
+      ['mean', 'mean'],
+      ['lower', 'lower95'],
+      ['lower', 'lower80'],
+    ]);
+    expect(frame.lines[2]?.values).toEqual([null, null, 5, null, null]);
+  });
+
+  test('an edge alone is a line', () => {
+    const parts = forecastParts(result({ labels: { quantile: 'upper95' }, points: [] }), '');
+    expect(parts.map((part) => part.kind)).toEqual(['mean']);
+  });
+});
+
+describe('replicas from decisions', () => {
+  const decision = (ms: number, from: number, to: number, state: Decision['state'] = 'verified') =>
+    ({ time_ms: ms, acted_at_ms: state === 'skipped' ? null : ms, from, to, state }) as Decision;
+  const service = { wanted: 4 } as ScaledService;
+
+  test('step at what was carried out; the future is unknown', () => {
+    const frame = replicaFrame([decision(12_000, 3, 4), decision(11_000, 1, 3), decision(13_000, 4, 8, 'skipped')], service, STEPS, 13_000, 'wanted');
+    expect(frame.lines[0]?.values).toEqual([1, 3, 4, 4, null]);
+  });
+
+  test('without a decision what is wanted now was wanted all the time', () => {
+    expect(replicaFrame([], service, STEPS, 14_000, 'wanted').lines[0]?.values).toEqual([4, 4, 4, 4, 4]);
+    expect(replicaFrame([], { wanted: null } as ScaledService, STEPS, 14_000, 'wanted').lines).toEqual([]);
+  });
+
+  test('capacity is what they carry', () => {
+    const replicas = replicaFrame([], service, STEPS, 14_000, 'wanted');
+    const load = buildFrame([{ result: result({ labels: {}, points: [[10_000, 100]] }), legend: 'load', kind: 'line' }], STEPS);
+    expect(withCapacity(load, replicas, 100, 'capacity').lines.at(-1)?.values).toEqual([400, 400, 400, 400, 400]);
+    expect(withCapacity(load, replicas, null, 'capacity')).toBe(load);
+  });
+});
