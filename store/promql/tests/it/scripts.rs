@@ -62,3 +62,21 @@ async fn conformance_scripts() {
         assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
     }
 }
+
+#[tokio::test]
+async fn own_scripts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/queries");
+    for fragments in [true, false] {
+        let options = EngineOptions { fragments, ..EngineOptions::default() };
+        let outcomes = outcomes(&folder, &options).await;
+        assert!(outcomes.len() > 100, "only {} cases were found", outcomes.len());
+        let failures: Vec<String> = outcomes
+            .into_iter()
+            .filter_map(|(file, outcome)| {
+                let error = outcome.answer.and(outcome.notes).err()?;
+                Some(format!("{file}:{} {}\n    {error}", outcome.line, outcome.query))
+            })
+            .collect();
+        assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    }
+}
