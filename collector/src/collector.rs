@@ -231,8 +231,8 @@ impl Collector {
     }
 
     /// The decoder of push protocols, which shares the collector's metrics and identity resolver.
-    pub fn receiver(&self) -> crate::push::Receiver {
-        crate::push::Receiver::new(Arc::clone(&self.shared))
+    pub fn receiver(&self) -> Arc<crate::push::Receiver> {
+        Arc::new(crate::push::Receiver::new(Arc::clone(&self.shared)))
     }
 }
 

@@ -27,6 +27,7 @@ use vocab::resolve::ResolverConfig;
 ///
 /// `resolver` is the `cluster` and `services:` part of the configuration, which the root package owns.
 pub fn check(raw: &RawCollector, resolver: ResolverConfig, problems: &mut Problems) -> CollectorConfig {
+    scrape::unknown_keys("", &raw.unknown, problems);
     let global = scrape::check_global(&raw.global.clone().unwrap_or_default(), problems);
     CollectorConfig {
         resolver,

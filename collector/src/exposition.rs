@@ -15,3 +15,5 @@ pub use parser::{Entry, Format, ParseError, Parser, RawExemplar, SeriesLine};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::conformance_folder;

@@ -42,7 +42,7 @@ pub(crate) async fn probe() -> Result<(), String> {
         let machines = std::fs::read_dir(folder).into_iter().flatten().flatten();
         machines.filter_map(|m| std::fs::read_dir(m.path()).ok()).flatten().flatten().any(|f| is_journal(&f.path()))
     };
-    if !FOLDERS.iter().any(|f| has_files(f)) {
+    if !FOLDERS.iter().any(has_files) {
         return Err("there is no journal".to_owned());
     }
     let output = Command::new("journalctl").args(["-q", "-n", "1", "-o", "json"]).stdin(Stdio::null()).output().await;

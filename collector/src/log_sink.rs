@@ -25,6 +25,9 @@ const RETRY_LONGEST: Duration = Duration::from_secs(10);
 /// Most combinations of host, service and file whose label sets are kept ready.
 const LABEL_SETS_MAX: usize = 1000;
 
+/// Host, named service, file.
+type LabelKey = (String, String, String);
+
 /// What all records of a source have in common.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RecordShape {
@@ -44,8 +47,8 @@ pub(crate) struct LogSink {
     pub(crate) name: String,
     pub(crate) shape: RecordShape,
     pub(crate) stop: CancellationToken,
-    /// (host, named service, file) → (service, labels), because making a label set costs more than parsing a line.
-    known: Mutex<HashMap<(String, String, String), (String, Labels)>>,
+    /// The service and the labels of each, because making a label set costs more than parsing a line.
+    known: Mutex<HashMap<LabelKey, (String, Labels)>>,
 }
 
 impl LogSink {
@@ -103,7 +106,7 @@ impl LogSink {
         }
     }
 
-    fn labels(&self, (host, named, file): &(String, String, String), is_backend: bool) -> (String, Labels) {
+    fn labels(&self, (host, named, file): &LabelKey, is_backend: bool) -> (String, Labels) {
         let own = self.shared.host();
         let mut all = self.shape.labels.clone();
         all.extend(own.labels.iter().map(|(n, v)| (n.clone(), v.clone())));

@@ -97,7 +97,7 @@ pub fn parse_line(line: &str, format: LineFormat, now_ns: i64) -> ParsedLine {
         LineFormat::Auto => auto(line, now_ns),
         LineFormat::Json => json::parse(line),
         LineFormat::Logfmt => logfmt::parse(line),
-        LineFormat::Syslog => syslog::parse(line, now_ns).map(|p| inner(p, now_ns)),
+        LineFormat::Syslog => syslog::parse(line, now_ns).map(inner),
         LineFormat::Haproxy => haproxy::parse_with_header(line, now_ns),
         LineFormat::Combined => combined::parse(line),
         LineFormat::Plain => Some(plain(line, now_ns)),
@@ -115,15 +115,15 @@ fn auto(line: &str, now_ns: i64) -> Option<ParsedLine> {
         return Some(parsed);
     }
     if let Some(parsed) = syslog::parse(line, now_ns) {
-        return Some(inner(parsed, now_ns));
+        return Some(inner(parsed));
     }
     logfmt::parse(line).or_else(|| Some(plain(line, now_ns)))
 }
 
 /// The message behind a syslog header may itself be JSON or logfmt.
-fn inner(mut outer: ParsedLine, now_ns: i64) -> ParsedLine {
+fn inner(mut outer: ParsedLine) -> ParsedLine {
     let found = if outer.body.starts_with('{') { json::parse(&outer.body) } else { logfmt::parse(&outer.body) };
-    let Some(found) = found.or_else(|| haproxy::parse_message(&outer.body, now_ns)) else {
+    let Some(found) = found.or_else(|| haproxy::parse_message(&outer.body)) else {
         if outer.severity == Severity::Unknown {
             outer.severity = severity_of_text(&outer.body);
         }

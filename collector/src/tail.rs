@@ -97,10 +97,10 @@ impl Tail {
     async fn scan(&mut self) {
         let patterns = self.config.patterns.clone();
         let found = tokio::task::spawn_blocking(move || look(&patterns)).await.unwrap_or_default();
-        if let Some(problem) = &found.problem {
-            if self.sink.entry.failed(problem) {
-                tracing::warn!(source = %self.sink.name, problem, "log file not readable");
-            }
+        if let Some(problem) = &found.problem
+            && self.sink.entry.failed(problem)
+        {
+            tracing::warn!(source = %self.sink.name, problem, "log file not readable");
         }
         for file in &mut self.files {
             file.is_listed = found.files.values().any(|seen| seen.inode == file.identity.inode);

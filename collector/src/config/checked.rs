@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vocab::resolve::ResolverConfig;
@@ -28,6 +28,30 @@ pub struct CollectorConfig {
     pub logs: Vec<LogSourceConfig>,
     /// The syslog receiver.
     pub syslog: Option<SyslogConfig>,
+}
+
+impl CollectorConfig {
+    /// Makes relative file names (discovery, authorities, credentials, logs) relative to the folder of the configuration
+    /// file, as in Prometheus.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        let absolute = |path: &mut PathBuf| *path = folder.join(&*path);
+        let pattern = |text: &mut String| *text = folder.join(&*text).display().to_string();
+        for job in &mut self.scrape_configs {
+            job.file_sd.iter_mut().flat_map(|f| &mut f.files).for_each(pattern);
+            job.http.tls.ca_file.as_mut().map(absolute);
+            let texts = match &mut job.http.authorization {
+                Secret::None => vec![],
+                Secret::Basic { username, password } => vec![username, password],
+                Secret::Scheme { credentials, .. } => vec![credentials],
+            };
+            for text in texts {
+                if let TextOrFile::File(path) = text {
+                    absolute(path);
+                }
+            }
+        }
+        self.logs.iter_mut().flat_map(|l| &mut l.paths).for_each(pattern);
+    }
 }
 
 /// One scrape job.

@@ -94,7 +94,9 @@ const SINGLE: [(&str, &str, Read); 21] = [
 ];
 const CPU: &str = "container_cpu_usage_seconds_total";
 const LAST_SEEN: &str = "container_last_seen";
-const FS: [(&str, &str, fn(&Device) -> f64); 4] = [
+type ReadDevice = fn(&Device) -> f64;
+
+const FS: [(&str, &str, ReadDevice); 4] = [
     ("container_fs_reads_bytes_total", "Cumulative count of bytes read.", |d| d.read_bytes),
     ("container_fs_writes_bytes_total", "Cumulative count of bytes written.", |d| d.written_bytes),
     ("container_fs_reads_total", "Cumulative count of reads completed.", |d| d.reads),

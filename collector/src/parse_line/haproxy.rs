@@ -11,11 +11,11 @@ const TIMERS: [&str; 5] = ["request_ms", "queue_ms", "connect_ms", "response_ms"
 const CONNECTIONS: [&str; 5] = ["actconn", "feconn", "beconn", "srvconn", "retries"];
 
 pub(super) fn parse_with_header(line: &str, now_ns: i64) -> Option<ParsedLine> {
-    if let Some(parsed) = parse_message(line, now_ns) {
+    if let Some(parsed) = parse_message(line) {
         return Some(parsed);
     }
     let outer = syslog::parse(line, now_ns)?;
-    let mut parsed = parse_message(&outer.body, now_ns)?;
+    let mut parsed = parse_message(&outer.body)?;
     parsed.host = outer.host;
     for (name, value) in outer.fields {
         parsed.field(&name, value);
@@ -25,10 +25,12 @@ pub(super) fn parse_with_header(line: &str, now_ns: i64) -> Option<ParsedLine> {
 
 /// Reads the message itself:
 /// `ip:port [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes cc cs tsc a/f/b/s/r sq/bq {…} "request"`.
-pub(super) fn parse_message(message: &str, _now_ns: i64) -> Option<ParsedLine> {
+pub(super) fn parse_message(message: &str) -> Option<ParsedLine> {
     let (client, rest) = message.split_once(" [")?;
     let (address, port) = client.rsplit_once(':')?;
-    port.parse::<u16>().ok()?;
+    if address.contains(' ') || port.parse::<u16>().is_err() {
+        return None;
+    }
     let (date, rest) = rest.split_once("] ")?;
     let mut parsed = ParsedLine { time_ns: Some(access_log_time_ns(date)?), ..ParsedLine::default() };
     let (head, request) = match rest.find(" \"") {
@@ -61,7 +63,7 @@ pub(super) fn parse_message(message: &str, _now_ns: i64) -> Option<ParsedLine> {
     let captured = words.collect::<Vec<_>>().join(" ");
     parsed.field("captured", captured);
     request_fields(&mut parsed, request.strip_suffix('"').unwrap_or(request));
-    parsed.severity = if status_number >= 500 || status_number < 0 { Severity::Error } else { Severity::Info };
+    parsed.severity = if (0..500).contains(&status_number) { Severity::Info } else { Severity::Error };
     // `<NOSRV>` names no server, and a backend that is the frontend itself names no service.
     if backend != frontend.trim_end_matches('~') {
         parsed.service = Some(backend.to_owned());

@@ -35,7 +35,7 @@ pub(super) async fn ingest(
     let mut outcome = Outcome::default();
     let mut batch = WriteBatch { origin: Origin::Write, ..WriteBatch::default() };
     let damaged = |e: prost::DecodeError| PortError::invalid(format!("damaged protobuf body: {e}"));
-    let mut all: Box<dyn Iterator<Item = Series> + Send> = if request.content_type.contains(PROTO_2) {
+    let all: Box<dyn Iterator<Item = Series> + Send> = if request.content_type.contains(PROTO_2) {
         let decoded = Request2::decode(body).map_err(damaged)?;
         let symbols = Arc::new(decoded.symbols);
         Box::new(decoded.timeseries.into_iter().map(move |s| series_2(s, &symbols)))
@@ -44,17 +44,13 @@ pub(super) async fn ingest(
         batch.metadata = decoded.metadata.into_iter().filter_map(metadata_1).collect();
         Box::new(decoded.timeseries.into_iter().map(series_1))
     };
-    let mut index = 0usize;
-    loop {
-        // The iterator is not held across the write.
-        let Some(series) = all.next() else { break };
+    for (index, series) in all.enumerate() {
         let count = (series.samples.len() + series.histograms.len()) as u64;
         match series.labels {
             Ok(labels) => push(&mut batch, labels, series.samples, series.histograms, series.exemplars),
             Err(mistake) => outcome.reject(count.max(1), || format!("series {index}: {mistake}")),
         }
         batch.metadata.extend(series.metadata);
-        index += 1;
         if batch.samples.len() + batch.histograms.len() >= BATCH_SAMPLES_MAX {
             receiver.flush(ctx, &mut batch, &mut outcome).await?;
         }
