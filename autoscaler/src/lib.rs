@@ -1,4 +1,17 @@
 //! Observe, recommend, guard, record, act, verify; orchestrators and balancers.
+//!
+//! A round of a service is one pure step, [`plan::step`]: (policy, state, observation, now) → (state′, plan). [`policy`] and
+//! [`observation`] are what goes in; [`recommend`] is arithmetic, `fall` and `guard` hold back what is not safe, [`verify`]
+//! asks whether earlier decisions helped, [`state`] (with [`window`]) is all that is remembered.
+//!
+//! Around it: `observe` asks the store, [`orchestrator`] is the plug point to what runs services (behind it
+//! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.
+//! `service_loop` drives the rounds of one service, `balance` those of one balancer, `inventory` writes down what runs,
+//! `series` what was done; `switches` are turned by people through `view`. [`Autoscaler`] starts and stops all of it from the
+//! configuration in [`config`]. [`testing`] holds a fake orchestrator and the suite that every orchestrator must pass.
+
+mod autoscaler;
+mod balance;
 pub mod balancer;
 pub mod balancers;
 pub mod config;
@@ -6,12 +19,25 @@ pub mod error;
 mod fall;
 mod guard;
 pub mod health;
+mod inventory;
+mod metrics;
 pub mod observation;
+mod observe;
 pub mod orchestrator;
 pub mod orchestrators;
 pub mod plan;
 pub mod policy;
 pub mod recommend;
+mod series;
+mod service_loop;
 pub mod state;
+mod switches;
+pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod verify;
+mod view;
 pub mod window;
+
+pub use self::autoscaler::{Autoscaler, AutoscalerDeps};
+pub use self::orchestrators::process::ProcessReplica;

@@ -20,7 +20,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Observer {
     querier: Arc<dyn Querier>,
-    engine: Engine,
+    options: EngineOptions,
     memory: Arc<MemoryPool>,
     clock: Arc<dyn Clock>,
     tenant: TenantId,
@@ -29,12 +29,12 @@ pub(crate) struct Observer {
 impl Observer {
     pub(crate) fn new(
         querier: Arc<dyn Querier>,
-        engine: &Engine,
+        options: EngineOptions,
         memory: Arc<MemoryPool>,
         clock: Arc<dyn Clock>,
         tenant: TenantId,
     ) -> Self {
-        Self { querier, engine: engine.clone(), memory, clock, tenant }
+        Self { querier, options, memory, clock, tenant }
     }
 
     /// Evaluates a query to one number. `None` when the policy has no such query.
@@ -68,7 +68,7 @@ impl Observer {
     async fn number(&self, policy: &Policy, expr: &Expr, now_ms: TimestampMs) -> Result<f64, String> {
         // A plain selector must not show what was scraped minutes ago; rates have their window.
         let current_ms = CURRENT_SCRAPES * ms(policy.scrape_interval);
-        let options = EngineOptions { lookback_ms: current_ms, ..self.engine.options().clone() };
+        let options = EngineOptions { lookback_ms: current_ms, ..self.options.clone() };
         let ctx = Ctx::new(self.tenant.clone(), self.memory.reservation("autoscaler query"));
         let engine = Engine::new(options);
         let answer = engine.instant(self.querier.as_ref(), &ctx, expr, now_ms);

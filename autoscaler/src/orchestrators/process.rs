@@ -131,10 +131,15 @@ impl ProcessOrchestrator {
 
     /// Stops supervising; services that say so are stopped too, the others run on.
     pub async fn stop(&self) {
+        self.hand_over(&|_| false).await;
+    }
+
+    /// Stops supervising, for a successor that adopts the services that stay; of the others those that say so are stopped.
+    pub async fn hand_over(&self, stays: &(dyn Fn(&str) -> bool + Sync)) {
         self.cancel.cancel();
         self.tasks.wait().await;
-        let stops = self.services.iter().map(|(name, service)| self.stop_service(name, service));
-        futures::future::join_all(stops).await;
+        let leaving = self.services.iter().filter(|(name, _)| !stays(name));
+        futures::future::join_all(leaving.map(|(name, service)| self.stop_service(name, service))).await;
     }
 
     async fn stop_service(&self, name: &str, service: &Supervised) {

@@ -1,0 +1,137 @@
+//! An orchestrator in memory: replicas become ready when a test says so, or at once.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use crate::error::OrchestratorError;
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
+
+#[derive(Debug, Default)]
+struct Inner {
+    services: BTreeMap<String, ServiceState>,
+    next_number: u64,
+    silent: bool,
+    refusals: u32,
+    unready: bool,
+    calls: u32,
+}
+
+/// Keeps services in memory.
+#[derive(Debug, Default)]
+pub struct FakeOrchestrator {
+    inner: Mutex<Inner>,
+}
+
+impl FakeOrchestrator {
+    /// An orchestrator with services and their replicas, all ready.
+    pub fn new(services: &[(&str, u32)]) -> Self {
+        let fake = Self::default();
+        for (name, replicas) in services {
+            let mut inner = fake.inner.lock();
+            inner.services.insert((*name).to_owned(), ServiceState::default());
+            set(&mut inner, name, *replicas);
+        }
+        fake
+    }
+
+    /// Lets it answer nothing (or again).
+    pub fn set_silent(&self, silent: bool) {
+        self.inner.lock().silent = silent;
+    }
+
+    /// Lets it refuse the next changes.
+    pub fn refuse(&self, times: u32) {
+        self.inner.lock().refusals = times;
+    }
+
+    /// Whether new replicas stay unready.
+    pub fn set_unready(&self, unready: bool) {
+        let mut inner = self.inner.lock();
+        inner.unready = unready;
+        if !unready {
+            inner.services.values_mut().flat_map(|s| &mut s.replicas).for_each(|r| r.ready = true);
+        }
+    }
+
+    /// Sets a number of replicas as someone else would.
+    pub fn set_by_hand(&self, service: &str, replicas: u32) {
+        set(&mut self.inner.lock(), service, replicas);
+    }
+
+    /// Changes asked for since the start.
+    pub fn num_calls(&self) -> u32 {
+        self.inner.lock().calls
+    }
+
+    fn check(inner: &Inner) -> Result<(), OrchestratorError> {
+        if !inner.silent {
+            return Ok(());
+        }
+        let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+        Err(OrchestratorError::Unreachable { orchestrator: "fake", endpoint: "memory".into(), source })
+    }
+}
+
+fn set(inner: &mut Inner, name: &str, replicas: u32) {
+    let ready = !inner.unready;
+    let Some(state) = inner.services.get_mut(name) else { return };
+    state.wanted = replicas;
+    state.version += 1;
+    let wanted = usize::try_from(replicas).unwrap_or(usize::MAX);
+    state.replicas.truncate(wanted);
+    while state.replicas.len() < wanted {
+        inner.next_number += 1;
+        state.replicas.push(Replica { id: format!("{name}-{}", inner.next_number), ready, ..Replica::default() });
+    }
+}
+
+#[async_trait]
+impl Orchestrator for FakeOrchestrator {
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+
+    fn cluster(&self) -> &str {
+        "local"
+    }
+
+    async fn services(&self) -> Result<Vec<String>, OrchestratorError> {
+        let inner = self.inner.lock();
+        Self::check(&inner)?;
+        Ok(inner.services.keys().cloned().collect())
+    }
+
+    async fn state(&self, service: &str) -> Result<ServiceState, OrchestratorError> {
+        let inner = self.inner.lock();
+        Self::check(&inner)?;
+        let unknown = || OrchestratorError::UnknownService { orchestrator: "fake", service: service.to_owned() };
+        inner.services.get(service).cloned().ok_or_else(unknown)
+    }
+
+    async fn scale(&self, service: &str, change: ScaleChange) -> Result<(), OrchestratorError> {
+        let found = self.state(service).await?.wanted;
+        let mut inner = self.inner.lock();
+        inner.calls += 1;
+        if inner.refusals > 0 {
+            inner.refusals -= 1;
+            let message = "no quota left".to_owned();
+            return Err(OrchestratorError::Refused { orchestrator: "fake", status: 422, message });
+        }
+        if found == change.to {
+            return Ok(());
+        }
+        if found != change.from {
+            return Err(OrchestratorError::Conflict { service: service.to_owned(), expected: change.from, found });
+        }
+        set(&mut inner, service, change.to);
+        Ok(())
+    }
+
+    async fn release(&self, _service: &str, _replicas: &[String]) {}
+
+    fn take_events(&self) -> Vec<OrchestratorEvent> {
+        Vec::new()
+    }
+}
