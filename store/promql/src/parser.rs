@@ -759,3 +759,6 @@ impl BinaryModifiers {
 pub fn unquote(quoted: &str) -> Result<String, String> {
     text::unquote(quoted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod notation;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
