@@ -47,7 +47,7 @@ pub struct MetricStore {
     gate: tokio::sync::RwLock<()>,
     /// One flush, merge or retention at a time.
     maintenance: tokio::sync::Mutex<maintain::State>,
-    wake: Notify,
+    wake: Arc<Notify>,
     closing: AtomicBool,
     background: Mutex<Option<JoinHandle<()>>>,
     replayed: WalReport,
@@ -71,11 +71,7 @@ impl MetricStore {
         Self::open_on(config, budget, metrics, clock, Arc::new(OsDisk)).await
     }
 
-    /// As [`MetricStore::open`], on a disk of the caller's choice.
-    ///
-    /// # Errors
-    /// As [`MetricStore::open`].
-    pub async fn open_on(
+    async fn open_on(
         config: MetricStoreConfig,
         budget: &MemoryBudget,
         metrics: Arc<Metrics>,
@@ -104,7 +100,7 @@ impl MetricStore {
                 sources: Sources { head, blocks },
                 gate: tokio::sync::RwLock::default(),
                 maintenance: tokio::sync::Mutex::default(),
-                wake: Notify::new(),
+                wake: Arc::default(),
                 closing: AtomicBool::new(false),
                 background: Mutex::new(None),
                 replayed,
@@ -114,11 +110,12 @@ impl MetricStore {
         Ok(Arc::new(store.await?))
     }
 
-    /// Starts the task that flushes, merges and applies retention until the store is closed.
+    /// Starts the task that flushes, merges and applies retention until the store is closed or dropped.
     pub fn start(self: &Arc<Self>) {
         let mut background = self.background.lock();
         if background.is_none() {
-            *background = Some(tokio::spawn(maintain::run(Arc::downgrade(self), Arc::clone(&self.clock))));
+            let task = maintain::run(Arc::downgrade(self), Arc::clone(&self.wake), Arc::clone(&self.clock));
+            *background = Some(tokio::spawn(task));
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use vocab::{Clock, TimestampMs};
 
 use super::{MetricStore, blocking};
@@ -30,31 +31,28 @@ impl State {
     }
 }
 
-/// Runs until the store is closed or gone.
-pub(super) async fn run(store: Weak<MetricStore>, clock: Arc<dyn Clock>) {
+/// Runs until the store is closed or gone. Between rounds it does not hold the store.
+pub(super) async fn run(store: Weak<MetricStore>, wake: Arc<Notify>, clock: Arc<dyn Clock>) {
     let mut wait = ROUND;
     loop {
-        {
-            let Some(store) = store.upgrade() else { return };
-            let wake = store.wake.notified();
-            // A failure is waited out; only without one a crowded head may wake the task early.
-            if wait == ROUND {
-                futures::future::select(std::pin::pin!(wake), clock.sleep(wait)).await;
-            } else {
-                clock.sleep(wait).await;
-            }
-            if store.closing.load(Ordering::Acquire) {
-                return;
-            }
-            wait = match store.round().await {
-                Ok(()) => ROUND,
-                Err(error) => {
-                    tracing::error!("metric store maintenance failed: {}", vocab::error::chain(&error));
-                    store.metrics.maintenance_failed();
-                    AFTER_FAILURE
-                }
-            };
+        if wait == ROUND {
+            futures::future::select(std::pin::pin!(wake.notified()), clock.sleep(wait)).await;
+        } else {
+            // A failure is waited out, however crowded the head is.
+            clock.sleep(wait).await;
         }
+        let Some(store) = store.upgrade() else { return };
+        if store.closing.load(Ordering::Acquire) {
+            return;
+        }
+        wait = match store.round().await {
+            Ok(()) => ROUND,
+            Err(error) => {
+                tracing::error!("metric store maintenance failed: {}", vocab::error::chain(&error));
+                store.metrics.maintenance_failed();
+                AFTER_FAILURE
+            }
+        };
     }
 }
 
