@@ -1,12 +1,13 @@
 //! Errors of parsing and of evaluation.
 
-use std::fmt;
 use std::ops::Range;
 
+use thiserror::Error;
 use vocab::{ErrorKind, PortError};
 
 /// Why a text is not a PromQL expression, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{line}:{column}: parse error: {message}")]
 pub struct ParseError {
     /// Bytes of the text that the error is about; empty at the end of input.
     pub span: Range<usize>,
@@ -37,14 +38,6 @@ pub fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: parse error: {}", self.line, self.column, self.message)
-    }
-}
-
-impl std::error::Error for ParseError {}
-
 impl From<ParseError> for PortError {
     fn from(error: ParseError) -> Self {
         Self::new(ErrorKind::Invalid, error.to_string())
@@ -52,7 +45,8 @@ impl From<ParseError> for PortError {
 }
 
 /// Why a query could not be evaluated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Error)]
+#[error("{message}")]
 pub struct QueryError {
     kind: ErrorKind,
     message: String,
@@ -88,14 +82,6 @@ impl QueryError {
         &self.message
     }
 }
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for QueryError {}
 
 impl From<PortError> for QueryError {
     fn from(error: PortError) -> Self {

@@ -17,23 +17,22 @@
 mod compile;
 mod state;
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use vocab::Labels;
 use vocab::ports::query::{Fragment, FragmentResult, PartialSeries};
 use vocab::sample::SeriesData;
 
 use crate::annotations::Note;
 use crate::ast::{Expr, Span};
-use crate::column::{WindowSpec, is_possibly_not_counter, range_column};
-use crate::eval::matching::group_labels;
+use crate::column::{WindowSpec, fill_range_column, is_possibly_not_counter};
+use crate::eval::matching::{GroupIndex, Grouping};
 use crate::eval::select::Instant;
 use crate::functions::range::RangeFunction;
 use crate::timing::Timing;
 use crate::value::{ABSENT, Series, is_absent};
 
 pub(crate) use compile::compile;
-use state::Fold;
+pub(crate) use state::Fold;
 
 /// Evaluates a fragment over series, one at a time.
 #[derive(Debug)]
@@ -41,7 +40,8 @@ pub struct FragmentAccumulator {
     fragment: Fragment,
     reader: Reader,
     fold: Option<Fold>,
-    index: HashMap<Labels, usize>,
+    index: GroupIndex,
+    scratch: Series,
     result: FragmentResult,
     bytes: usize,
 }
@@ -67,12 +67,15 @@ impl FragmentAccumulator {
             }
             _ => Reader::Unknown,
         };
-        let fold = fragment.aggregation.as_ref().map(|a| Fold::parse(&a.op));
+        let aggregation = fragment.aggregation.as_ref();
+        let fold = aggregation.map(|a| Fold::parse(&a.op));
+        let grouping = aggregation.map_or(Grouping::new(&[], false), |a| Grouping::new(&a.grouping, a.without));
         Self {
             fragment: fragment.clone(),
             reader,
             fold: fold.flatten(),
-            index: HashMap::new(),
+            index: GroupIndex::new(grouping),
+            scratch: Series::empty(Labels::empty(), false, fragment.grid.num_steps()),
             result: FragmentResult::default(),
             bytes: 0,
         }
@@ -89,37 +92,33 @@ impl FragmentAccumulator {
         if self.result.saw_histograms {
             return;
         }
-        let series = match &self.reader {
-            Reader::Instant(instant) => instant.evaluate(data),
+        self.scratch.floats.fill(ABSENT);
+        let found = match &self.reader {
+            Reader::Instant(instant) => instant.fill(data, &mut self.scratch),
             Reader::Range(function, spec) => {
-                range_column(*function, &self.fragment.args, data, spec, false, &mut Vec::new())
+                fill_range_column(*function, &self.fragment.args, data, spec, &mut Vec::new(), &mut self.scratch)
             }
-            Reader::Unknown => None,
+            Reader::Unknown => false,
         };
-        let Some(series) = series else { return };
-        self.note(&series);
+        if !found {
+            return;
+        }
+        self.note(&data.labels);
         match (&self.fragment.aggregation, self.fold) {
             (None, _) => {
-                let present = series.floats.iter().map(|v| !is_absent(*v)).collect();
-                self.push(PartialSeries { labels: series.labels, present, columns: vec![series.floats] });
+                let values = self.scratch.floats.clone();
+                let present = values.iter().map(|v| !is_absent(*v)).collect();
+                self.push(PartialSeries { labels: data.labels.clone(), present, columns: vec![values] });
             }
-            (Some(aggregation), Some(fold)) => {
-                let labels = group_labels(&series.labels, &aggregation.grouping, aggregation.without);
-                let slot = match self.index.get(&labels) {
-                    Some(slot) => *slot,
-                    None => {
-                        let steps = series.floats.len();
-                        let group = PartialSeries {
-                            labels: labels.clone(),
-                            present: vec![false; steps],
-                            columns: vec![vec![0.0; steps]; fold.columns()],
-                        };
-                        self.index.insert(labels, self.result.groups.len());
-                        self.push(group);
-                        self.result.groups.len() - 1
-                    }
-                };
-                fold.add(&mut self.result.groups[slot], &series.floats);
+            (Some(_), Some(fold)) => {
+                let slot = self.index.slot(&data.labels);
+                if slot == self.result.groups.len() {
+                    let steps = self.scratch.floats.len();
+                    let labels = self.index.keys[slot].clone();
+                    let columns = vec![vec![0.0; steps]; fold.columns()];
+                    self.push(PartialSeries { labels, present: vec![false; steps], columns });
+                }
+                fold.add(&mut self.result.groups[slot], &self.scratch.floats);
             }
             (Some(_), None) => self.result.saw_histograms = true,
         }
@@ -130,10 +129,10 @@ impl FragmentAccumulator {
         self.result.groups.push(group);
     }
 
-    fn note(&mut self, series: &Series) {
+    fn note(&mut self, labels: &Labels) {
         let is_counter_function = matches!(self.fragment.function.as_str(), "rate" | "increase");
-        if is_counter_function && is_possibly_not_counter(series.labels.metric_name()) {
-            let note = Note::possibly_not_counter(&series.labels);
+        if is_counter_function && is_possibly_not_counter(labels.metric_name()) {
+            let note = Note::possibly_not_counter(labels);
             let annotation = ("info".to_owned(), note.text);
             if !self.result.annotations.contains(&annotation) {
                 self.result.annotations.push(annotation);

@@ -1,7 +1,6 @@
 //! `info()`: labels of info series joined to other series.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use vocab::labels::{LabelsBuilder, METRIC_NAME};
 use vocab::matcher::MatchOp;
 use vocab::ports::Querier;

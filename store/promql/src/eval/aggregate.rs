@@ -1,21 +1,23 @@
 //! Aggregations.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 
+use hashbrown::HashMap;
 use vocab::Labels;
 use vocab::ports::query::StepGrid;
 
 use super::Evaluator;
 use super::labels::{invalid_label_name, nan_last};
-use super::matching::{group_labels, merge_by_labels};
+use super::matching::{GroupIndex, Grouping, merge_by_labels};
 use crate::annotations::Note;
 use crate::ast::{Aggregate, AggregateOp, Span};
 use crate::error::QueryError;
+use crate::fragment::Fold;
 use crate::histogram::fold::HistogramSum;
 use crate::kahan::{KahanMean, KahanSum, KahanVariance};
 use crate::number::{format_g, format_plain};
 use crate::quantile::quantile;
-use crate::value::{ABSENT, SampleValue, Series, Value, is_absent};
+use crate::value::{SampleValue, Series, Value, is_absent};
 
 /// Series of a vector that belong together.
 struct Group {
@@ -25,14 +27,13 @@ struct Group {
 }
 
 fn groups(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
-    let mut index: HashMap<Labels, usize> = HashMap::new();
+    let mut index = GroupIndex::new(Grouping::new(&aggregate.grouping, aggregate.without));
     let mut out: Vec<Group> = Vec::new();
     for (member, one) in series.iter().enumerate() {
-        let labels = group_labels(&one.labels, &aggregate.grouping, aggregate.without);
-        let at = *index.entry(labels.clone()).or_insert_with(|| {
-            out.push(Group { labels, drop_name: false, members: Vec::new() });
-            out.len() - 1
-        });
+        let at = index.slot(&one.labels);
+        if at == out.len() {
+            out.push(Group { labels: index.keys[at].clone(), drop_name: false, members: Vec::new() });
+        }
         out[at].drop_name |= one.drop_name;
         out[at].members.push(member);
     }
@@ -72,9 +73,17 @@ impl Evaluator<'_> {
                 self.note(Note::invalid_quantile(*q), &param.span());
             }
         }
+        let fold = Fold::parse(aggregate.op.as_str()).filter(|_| vector.series.iter().all(|s| s.histograms.is_empty()));
         let mut out = Vec::with_capacity(groups.len());
         for group in groups {
             self.ctx.cancel.check()?;
+            if let Some(fold) = fold {
+                let members = group.members.iter().map(|m| vector.series[*m].floats.as_slice());
+                let floats = fold.columns_of(members, grid.num_steps());
+                let histograms = Vec::new();
+                out.push(Series { labels: group.labels, drop_name: group.drop_name, floats, histograms });
+                continue;
+            }
             let mut series = Series::empty(group.labels.clone(), group.drop_name, grid.num_steps());
             for step in 0..grid.num_steps() {
                 let samples = group.members.iter().filter_map(|m| vector.series[*m].get(step));
@@ -169,10 +178,11 @@ impl Evaluator<'_> {
             return Err(invalid_label_name(label).at(&aggregate.span));
         }
         let vector = self.eval_vector(&aggregate.expr, grid)?;
+        let grouping = Grouping::new(&aggregate.grouping, aggregate.without);
         let mut index: HashMap<Labels, usize> = HashMap::new();
         let mut out: Vec<Series> = Vec::new();
         for series in &vector.series {
-            let base = group_labels(&series.labels, &aggregate.grouping, aggregate.without);
+            let base = grouping.key(&series.labels);
             for step in 0..grid.num_steps() {
                 let text = match series.get(step) {
                     None => continue,
@@ -194,44 +204,29 @@ impl Evaluator<'_> {
 
     /// Aggregations that choose among the series of a group.
     fn selection(&self, aggregate: &Aggregate, params: &[f64], grid: &StepGrid) -> Result<Value, QueryError> {
-        let mut vector = self.eval_vector(&aggregate.expr, grid)?;
+        let vector = self.eval_vector(&aggregate.expr, grid)?;
         let span = aggregate.expr.span();
         let param_span = aggregate.param.as_ref().map_or_else(|| span.clone(), |p| p.span());
         let wants = self.selection_sizes(aggregate.op, params, vector.series.is_empty(), &param_span)?;
-        // Ties and limits are decided by the order of labels, which does not depend on how series were read.
-        vector.series.sort_by(|a, b| a.labels.cmp(&b.labels));
         let groups = groups(&vector.series, aggregate);
-        let mut chosen: Vec<Series> = vector
-            .series
-            .iter()
-            .map(|s| Series {
-                labels: s.labels.clone(),
-                drop_name: s.drop_name,
-                floats: vec![ABSENT; s.floats.len()],
-                histograms: Vec::new(),
-            })
-            .collect();
-        let mut order: Vec<usize> = Vec::new();
+        // In the order in which series are chosen, which is what an instant query answers with.
+        let mut chosen: Vec<Series> = Vec::new();
+        let mut slots: HashMap<usize, usize> = HashMap::new();
         for group in &groups {
             self.ctx.cancel.check()?;
             for (step, want) in wants.iter().enumerate() {
-                let picked = self.pick(aggregate.op, *want, &vector.series, group, step, &span);
-                for member in picked {
-                    if let Some(value) = vector.series[member].get(step) {
-                        chosen[member].set(step, value);
-                    }
-                    if grid.num_steps() == 1 {
-                        order.push(member);
+                for member in self.pick(aggregate.op, *want, &vector.series, group, step, &span) {
+                    let series = &vector.series[member];
+                    let slot = *slots.entry(member).or_insert_with(|| {
+                        chosen.push(Series::empty(series.labels.clone(), series.drop_name, grid.num_steps()));
+                        chosen.len() - 1
+                    });
+                    if let Some(value) = series.get(step) {
+                        chosen[slot].set(step, value);
                     }
                 }
             }
         }
-        if grid.num_steps() == 1 {
-            // The answer of an instant query keeps the order in which series were chosen.
-            let mut slots: Vec<Option<Series>> = chosen.into_iter().map(Some).collect();
-            chosen = order.into_iter().filter_map(|member| slots[member].take()).collect();
-        }
-        chosen.retain(|s| !s.is_empty());
         self.vector(merge_by_labels(chosen)?)
     }
 
@@ -285,7 +280,10 @@ impl Evaluator<'_> {
                 })
                 .collect(),
             _ if want < 1.0 => Vec::new(),
-            AggregateOp::Limitk => present.take(want as usize).collect(),
+            // Limits and ties are decided by the order of labels, which does not depend on how series were read.
+            AggregateOp::Limitk => {
+                best(present.collect(), want as usize, |a, b| series[a].labels.cmp(&series[b].labels))
+            }
             _ => {
                 let mut floats: Vec<usize> = Vec::new();
                 for member in present {
@@ -296,10 +294,21 @@ impl Evaluator<'_> {
                     }
                 }
                 let descending = op == AggregateOp::Topk;
-                floats.sort_by(|a, b| nan_last(series[*a].floats[step], series[*b].floats[step], descending));
-                floats.truncate(want as usize);
-                floats
+                best(floats, want as usize, |a, b| {
+                    nan_last(series[a].floats[step], series[b].floats[step], descending)
+                        .then_with(|| series[a].labels.cmp(&series[b].labels))
+                })
             }
         }
     }
+}
+
+/// The first so many in order.
+fn best(mut members: Vec<usize>, count: usize, order: impl Fn(usize, usize) -> Ordering) -> Vec<usize> {
+    if count < members.len() {
+        members.select_nth_unstable_by(count, |a, b| order(*a, *b));
+        members.truncate(count);
+    }
+    members.sort_unstable_by(|a, b| order(*a, *b));
+    members
 }

@@ -1,13 +1,12 @@
 //! Binary operations.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use vocab::Labels;
 use vocab::labels::{LabelsBuilder, METRIC_NAME};
 use vocab::ports::query::StepGrid;
 
 use super::Evaluator;
-use super::matching::group_labels;
+use super::matching::{GroupIndex, Grouping};
 use super::operators::{self, Outcome, drops_name};
 use crate::annotations::Note;
 use crate::ast::{Binary, Cardinality, Matching};
@@ -84,6 +83,7 @@ impl Evaluator<'_> {
             outputs: Vec::new(),
             index: HashMap::new(),
             pairs: HashMap::new(),
+            latest: None,
             notes: Vec::new(),
             steps: grid.num_steps(),
         };
@@ -126,6 +126,8 @@ struct Join<'a> {
     index: HashMap<Labels, usize>,
     /// Output of a (many, one) pair; `usize::MAX` stands for a filled side.
     pairs: HashMap<(usize, usize), usize>,
+    /// The pair that was looked up last: the next step usually asks for it again.
+    latest: Option<((usize, usize), usize)>,
     notes: Vec<Note>,
     steps: usize,
 }
@@ -137,21 +139,16 @@ const MANY_TO_ONE: &str = "multiple matches for labels: many-to-one matching mus
 
 impl Join<'_> {
     fn collect(&mut self, many: &[Series], one: &[Series]) {
-        let mut index: HashMap<Labels, usize> = HashMap::new();
-        let mut group_of = |groups: &mut Vec<MatchGroup>, series: &Series, matching: &Matching| -> usize {
-            let labels = group_labels(&series.labels, &matching.labels, !matching.on);
-            *index.entry(labels.clone()).or_insert_with(|| {
-                groups.push(MatchGroup { labels, many: Vec::new(), one: Vec::new() });
-                groups.len() - 1
-            })
-        };
-        for (i, series) in one.iter().enumerate() {
-            let group = group_of(&mut self.groups, series, self.matching);
-            self.groups[group].one.push(i);
-        }
-        for (i, series) in many.iter().enumerate() {
-            let group = group_of(&mut self.groups, series, self.matching);
-            self.groups[group].many.push(i);
+        let mut index = GroupIndex::new(Grouping::new(&self.matching.labels, !self.matching.on));
+        let sides = one.iter().enumerate().map(|(i, s)| (i, s, false));
+        for (i, series, is_many) in sides.chain(many.iter().enumerate().map(|(i, s)| (i, s, true))) {
+            let slot = index.slot(&series.labels);
+            if slot == self.groups.len() {
+                let labels = index.keys[slot].clone();
+                self.groups.push(MatchGroup { labels, many: Vec::new(), one: Vec::new() });
+            }
+            let group = &mut self.groups[slot];
+            if is_many { group.many.push(i) } else { group.one.push(i) }
         }
     }
 
@@ -207,8 +204,12 @@ impl Join<'_> {
         let Some(outcome) = operators::samples(op, a, b, &mut self.notes) else { return Ok(false) };
         let Some(value) = finished(outcome, self.binary.return_bool) else { return Ok(false) };
         let key = if many_index == FILLED { (FILLED, one_index) } else { (many_index, one_index) };
-        let output = match self.pairs.get(&key) {
-            Some(output) => *output,
+        let known = match self.latest {
+            Some((latest, output)) if latest == key => Some(output),
+            _ => self.pairs.get(&key).copied(),
+        };
+        let output = match known {
+            Some(output) => output,
             None => {
                 let group_labels = &self.groups[group].labels;
                 let many_labels = many.map_or(group_labels, |s| &s.labels);
@@ -223,6 +224,7 @@ impl Join<'_> {
                 output
             }
         };
+        self.latest = Some((key, output));
         if self.outputs[output].has(step) {
             let message = match self.matching.card {
                 Cardinality::OneToOne => MANY_TO_ONE,

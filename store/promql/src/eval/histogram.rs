@@ -1,7 +1,6 @@
 //! Functions of histograms, classic and native.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use vocab::Labels;
 use vocab::ports::query::StepGrid;
 

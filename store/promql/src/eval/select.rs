@@ -29,6 +29,11 @@ impl Instant {
     /// The series' column; `None` when no step has a sample.
     pub(crate) fn evaluate(&self, data: &SeriesData) -> Option<Series> {
         let mut series = Series::empty(data.labels.clone(), self.times, self.grid.num_steps());
+        self.fill(data, &mut series).then_some(series)
+    }
+
+    /// Writes the series' values to an empty column; false when no step has one.
+    pub(crate) fn fill(&self, data: &SeriesData, series: &mut Series) -> bool {
         let (mut floats, mut histograms) = (Cursor::default(), Cursor::default());
         let mut found = false;
         for (step, time) in self.grid.times().enumerate() {
@@ -52,7 +57,7 @@ impl Instant {
             found = true;
             series.set(step, if self.times { SampleValue::Float(time as f64 / 1000.0) } else { value });
         }
-        found.then_some(series)
+        found
     }
 }
 

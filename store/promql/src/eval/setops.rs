@@ -1,12 +1,11 @@
 //! `and`, `or`, `unless`.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use vocab::Labels;
 use vocab::ports::query::StepGrid;
 
 use super::Evaluator;
-use super::matching::{group_labels, merge_by_labels};
+use super::matching::{Grouping, merge_by_labels};
 use crate::ast::{Binary, BinaryOp, Matching};
 use crate::error::QueryError;
 use crate::value::{ABSENT, Series, Value};
@@ -20,7 +19,8 @@ impl Evaluator<'_> {
     ) -> Result<Value, QueryError> {
         let mut left = self.eval_vector(&binary.lhs, grid)?;
         let mut right = self.eval_vector(&binary.rhs, grid)?;
-        let key = |series: &Series| group_labels(&series.labels, &matching.labels, !matching.on);
+        let grouping = Grouping::new(&matching.labels, !matching.on);
+        let key = |series: &Series| grouping.key(&series.labels);
         let steps = grid.num_steps();
         if binary.op == BinaryOp::Or {
             let present = presence(&left.series, key, steps);

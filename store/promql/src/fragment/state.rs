@@ -1,13 +1,14 @@
 //! Partial aggregations: folding columns in, merging, finishing.
 
+use vocab::Labels;
 use vocab::ports::query::PartialSeries;
 
 use crate::kahan::{KahanMean, KahanSum, KahanVariance};
-use crate::value::is_absent;
+use crate::value::{ABSENT, is_absent};
 
 /// Aggregations that can be computed in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fold {
+pub(crate) enum Fold {
     Sum,
     Avg,
     Count,
@@ -19,7 +20,7 @@ pub(super) enum Fold {
 }
 
 impl Fold {
-    pub(super) fn parse(op: &str) -> Option<Self> {
+    pub(crate) fn parse(op: &str) -> Option<Self> {
         Some(match op {
             "sum" => Self::Sum,
             "avg" => Self::Avg,
@@ -119,6 +120,21 @@ impl Fold {
                 }
             }
         }
+    }
+
+    /// The aggregation of whole columns.
+    pub(crate) fn columns_of<'a>(self, columns: impl Iterator<Item = &'a [f64]>, steps: usize) -> Vec<f64> {
+        let mut group = PartialSeries {
+            labels: Labels::empty(),
+            present: vec![false; steps],
+            columns: vec![vec![0.0; steps]; self.columns()],
+        };
+        columns.for_each(|values| self.add(&mut group, values));
+        let mut out = self.finish(&group);
+        for (value, _) in out.iter_mut().zip(&group.present).filter(|(_, present)| !**present) {
+            *value = ABSENT;
+        }
+        out
     }
 
     /// The group's values; those of steps that are not present mean nothing.
