@@ -4,6 +4,8 @@
 //! encoded in the OpenMetrics text format for `/metrics`, and the `self` source of the collector appends that same text
 //! to the store, so that both show the same names.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -20,6 +22,7 @@ pub type LabelPairs = Vec<(&'static str, String)>;
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
     registry: Arc<Mutex<Registry>>,
+    shared: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
 impl Telemetry {
@@ -32,6 +35,18 @@ impl Telemetry {
     pub fn register<M: Metric + Clone>(&self, name: &str, help: &str, metric: M) -> M {
         self.registry.lock().register(name, help, metric.clone());
         metric
+    }
+
+    /// A crate's struct of metrics, registered by whichever part of the crate asks first and the same for all of them, so
+    /// that nothing is registered twice.
+    pub fn shared<M: Any + Send + Sync>(&self, register: impl FnOnce(&Self) -> M) -> Arc<M> {
+        let mut shared = self.shared.lock();
+        if let Some(known) = shared.get(&TypeId::of::<M>()).cloned().and_then(|known| known.downcast().ok()) {
+            return known;
+        }
+        let metrics = Arc::new(register(self));
+        shared.insert(TypeId::of::<M>(), Arc::<M>::clone(&metrics));
+        metrics
     }
 
     /// All metrics in the OpenMetrics 1.0 text format.
@@ -51,6 +66,15 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_struct_is_registered_once() {
+        let telemetry = Telemetry::new();
+        let register = |t: &Telemetry| t.register::<Counter>("collector_scrapes", "Scrapes done", Counter::default());
+        let (first, second) = (telemetry.shared(register), telemetry.clone().shared(register));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(telemetry.encode().matches("# HELP").count(), 1);
+    }
 
     #[test]
     fn a_registered_counter_is_shown_with_its_help() {
