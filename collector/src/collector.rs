@@ -88,7 +88,7 @@ struct Running {
 
 /// Everything that brings data in, for one tenant.
 pub struct Collector {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     self_metrics: SelfMetrics,
     replicas: ReplicaSource,
     running: tokio::sync::Mutex<Running>,

@@ -1,6 +1,6 @@
 //! The systemd journal through `journalctl -f -o json`, with the journal's cursor as the position.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,61 +36,110 @@ const FIELDS: [&str; 9] = [
 const NAMESPACE: &str = "collector.journal";
 const KEY: &str = "cursor";
 
-/// Whether a journal with files is there and `journalctl` may read it; else why not.
-pub(crate) async fn probe() -> Result<(), String> {
-    let has_files = |folder: &&str| {
-        let machines = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        machines.filter_map(|m| std::fs::read_dir(m.path()).ok()).flatten().flatten().any(|f| is_journal(&f.path()))
-    };
-    if !FOLDERS.iter().any(has_files) {
-        return Err("there is no journal".to_owned());
+/// Where the journal is and what reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    /// `journalctl`, or what stands in for it in tests.
+    pub(crate) program: PathBuf,
+    /// Folders that hold journals, one folder per machine.
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { program: "journalctl".into(), folders: FOLDERS.map(PathBuf::from).to_vec() }
     }
-    let output = Command::new("journalctl").args(["-q", "-n", "1", "-o", "json"]).stdin(Stdio::null()).output().await;
-    match output {
-        Err(error) => Err(format!("journalctl does not start: {error}")),
-        Ok(output) if output.status.success() && !output.stdout.is_empty() => Ok(()),
-        Ok(_) => Err("no permission to read the journal: add the user to group systemd-journal".to_owned()),
+}
+
+impl Journal {
+    /// Whether a journal with files is there and may be read; else why not.
+    pub(crate) async fn probe(&self) -> Result<(), String> {
+        let has_files = |folder: &PathBuf| {
+            let machines = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            machines.filter_map(|m| std::fs::read_dir(m.path()).ok()).flatten().flatten().any(|f| is_journal(&f.path()))
+        };
+        if !self.folders.iter().any(has_files) {
+            return Err("there is no journal".to_owned());
+        }
+        let mut command = Command::new(&self.program);
+        match command.args(["-q", "-n", "1", "-o", "json"]).stdin(Stdio::null()).output().await {
+            Err(error) => Err(format!("journalctl does not start: {error}")),
+            Ok(output) if output.status.success() && !output.stdout.is_empty() => Ok(()),
+            Ok(_) => Err("no permission to read the journal: add the user to group systemd-journal".to_owned()),
+        }
+    }
+
+    /// Follows the journal, starting `journalctl` again when it ends.
+    pub(crate) async fn run(&self, sink: Arc<LogSink>) {
+        const PAUSE: Duration = Duration::from_secs(5);
+        while let Err(error) = self.follow(&sink).await {
+            sink.shared.metrics.source_failed(&sink.name);
+            if sink.entry.failed(&error.to_string()) {
+                tracing::warn!(error = %vocab::error::chain(&error), "journal not readable, trying again");
+            }
+            if !ticker::sleep(&sink.shared.clock, &sink.stop, PAUSE).await {
+                return;
+            }
+        }
+    }
+
+    /// Follows the journal until the source is stopped; an end of `journalctl` is an error.
+    async fn follow(&self, sink: &Arc<LogSink>) -> Result<(), SourceError> {
+        let cursor = sink.shared.catalog.document(NAMESPACE, KEY).await?;
+        let cursor = cursor.and_then(|d| d.value.as_str().map(str::to_owned));
+        let mut child = self.start(cursor.as_deref())?;
+        let stdout =
+            child.stdout.take().ok_or_else(|| SourceError::Malformed("journalctl has no output".to_owned()))?;
+        let mut lines = BufReader::with_capacity(64 << 10, stdout).lines();
+        let mut batch: Vec<LogRecord> = Vec::new();
+        let mut last_cursor = None;
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = sink.stop.cancelled() => break,
+                line = lines.next_line() => Some(line),
+                () = sink.shared.clock.sleep(GATHER), if !batch.is_empty() => None,
+            };
+            let ended = match next {
+                Some(Ok(Some(line))) => {
+                    take_line(sink, &line, &mut batch, &mut last_cursor);
+                    false
+                }
+                Some(Ok(None) | Err(_)) => true,
+                None => false,
+            };
+            let is_due = next_is_due(&batch, ended, &mut lines);
+            if is_due && !flush(sink, &mut batch, last_cursor.as_deref()).await {
+                break;
+            }
+            if ended {
+                return Err(SourceError::Malformed("journalctl ended, starting it again".to_owned()));
+            }
+        }
+        flush(sink, &mut batch, last_cursor.as_deref()).await;
+        Ok(())
+    }
+
+    fn start(&self, cursor: Option<&str>) -> Result<Child, SourceError> {
+        let mut command = Command::new(&self.program);
+        // Only the fields that are read: others may hold whole core dumps.
+        command.args(["-q", "-f", "-o", "json", "--all"]).arg(format!("--output-fields={}", FIELDS.join(",")));
+        match cursor {
+            Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
+            None => command.args(["-n", LINES_AT_FIRST]),
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| SourceError::Read { path: "journalctl".to_owned(), source: e })
     }
 }
 
 fn is_journal(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "journal")
-}
-
-/// Follows the journal until the source is stopped; an end of `journalctl` is an error.
-pub(crate) async fn follow(sink: &Arc<LogSink>) -> Result<(), SourceError> {
-    let cursor = sink.shared.catalog.document(NAMESPACE, KEY).await?;
-    let cursor = cursor.and_then(|d| d.value.as_str().map(str::to_owned));
-    let mut child = start(cursor.as_deref())?;
-    let stdout = child.stdout.take().ok_or_else(|| SourceError::Malformed("journalctl has no output".to_owned()))?;
-    let mut lines = BufReader::with_capacity(64 << 10, stdout).lines();
-    let mut batch: Vec<LogRecord> = Vec::new();
-    let mut last_cursor = None;
-    loop {
-        let next = tokio::select! {
-            biased;
-            () = sink.stop.cancelled() => break,
-            line = lines.next_line() => Some(line),
-            () = sink.shared.clock.sleep(GATHER), if !batch.is_empty() => None,
-        };
-        let ended = match next {
-            Some(Ok(Some(line))) => {
-                take_line(sink, &line, &mut batch, &mut last_cursor);
-                false
-            }
-            Some(Ok(None) | Err(_)) => true,
-            None => false,
-        };
-        let is_due = next_is_due(&batch, ended, &mut lines);
-        if is_due && !flush(sink, &mut batch, last_cursor.as_deref()).await {
-            break;
-        }
-        if ended {
-            return Err(SourceError::Malformed("journalctl ended, starting it again".to_owned()));
-        }
-    }
-    flush(sink, &mut batch, last_cursor.as_deref()).await;
-    Ok(())
 }
 
 /// A batch is written when it is full, when the stream ended, or when nothing more waits in the buffer.
@@ -101,23 +150,6 @@ fn next_is_due<R: tokio::io::AsyncRead + Unpin>(
 ) -> bool {
     let nothing_waits = lines.get_mut().buffer().is_empty();
     !batch.is_empty() && (ended || nothing_waits || batch.len() >= BATCH_RECORDS_MAX)
-}
-
-fn start(cursor: Option<&str>) -> Result<Child, SourceError> {
-    let mut command = Command::new("journalctl");
-    // Only the fields that are read: others may hold whole core dumps.
-    command.args(["-q", "-f", "-o", "json", "--all"]).arg(format!("--output-fields={}", FIELDS.join(",")));
-    match cursor {
-        Some(cursor) => command.arg(format!("--after-cursor={cursor}")),
-        None => command.args(["-n", LINES_AT_FIRST]),
-    };
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| SourceError::Read { path: "journalctl".to_owned(), source: e })
 }
 
 fn take_line(sink: &LogSink, line: &str, batch: &mut Vec<LogRecord>, cursor: &mut Option<String>) {
@@ -188,23 +220,54 @@ fn value_text(value: &Value) -> String {
     }
 }
 
-/// Follows the journal, starting `journalctl` again when it ends.
-pub(crate) async fn run(sink: Arc<LogSink>) {
-    const PAUSE: Duration = Duration::from_secs(5);
-    while let Err(error) = follow(&sink).await {
-        sink.shared.metrics.source_failed(&sink.name);
-        if sink.entry.failed(&error.to_string()) {
-            tracing::warn!(error = %vocab::error::chain(&error), "journal not readable, trying again");
-        }
-        if !ticker::sleep(&sink.shared.clock, &sink.stop, PAUSE).await {
-            return;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vocab::TenantId;
+    use vocab::ports::views::SourceView;
+
+    use crate::testing::{Bench, until};
+
+    #[tokio::test]
+    async fn the_cursor_is_kept_and_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(folder.path().join("journal/machine")).expect("created");
+        std::fs::write(folder.path().join("journal/machine/system.journal"), "").expect("written");
+        let program = folder.path().join("journalctl");
+        // Answers the probe; follows with two entries at first, and with one behind a cursor.
+        let script = format!(
+            "#!/bin/sh\necho \"$@\" >> {0}/calls\n\
+             case \"$*\" in *-f*) ;; *) echo '{{}}'; exit 0;; esac\n\
+             case \"$*\" in *--after-cursor=c2*) echo '{{\"__CURSOR\":\"c3\",\"MESSAGE\":\"three\"}}';;\n\
+             *) echo '{{\"__CURSOR\":\"c1\",\"MESSAGE\":\"one\",\"PRIORITY\":\"3\"}}'; echo garbage\n\
+             echo '{{\"__CURSOR\":\"c2\",\"MESSAGE\":\"two\"}}';; esac\nexec sleep 60\n",
+            folder.path().display()
+        );
+        std::fs::write(&program, script).expect("written");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let journal = Journal { program, folders: vec![folder.path().join("journal")] };
+        let mut bench = Bench::new();
+        for count in [2, 3] {
+            let stop = tokio_util::sync::CancellationToken::new();
+            let config = crate::config::SystemLogsConfig { directory: "/nowhere".into(), journal: true };
+            let shared = Arc::clone(&bench.collector.shared);
+            let task = tokio::spawn(crate::system_logs::run_with(shared, config, journal.clone(), stop.clone()));
+            until("the entries", async || bench.logs.dump(&TenantId::default()).len() == count).await;
+            let source = bench.collector.sources().await.remove(0);
+            assert_eq!((source.reading.as_str(), source.healthy), ("journal", true));
+            stop.cancel();
+            task.await.expect("ended");
+            bench = bench.restarted();
+        }
+        let records = bench.logs.dump(&TenantId::default());
+        assert_eq!(records[0].severity, Severity::Error);
+        let calls = std::fs::read_to_string(folder.path().join("calls")).expect("called");
+        assert!(calls.contains("-n 1000") && calls.contains("--after-cursor=c2"), "{calls}");
+        let missing = Journal { program: "/nowhere/journalctl".into(), ..journal };
+        assert!(missing.probe().await.is_err_and(|e| e.contains("does not start")));
+        assert!(Journal { folders: Vec::new(), ..missing }.probe().await.is_err_and(|e| e == "there is no journal"));
+    }
 
     #[test]
     fn an_entry_becomes_a_record() {

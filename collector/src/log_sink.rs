@@ -130,10 +130,16 @@ impl LogSink {
     /// the store will never take are counted and given up.
     pub(crate) async fn write(&self, records: Vec<LogRecord>, position: Option<SourcePosition>) -> bool {
         let count = records.len() as u64;
+        let bytes = records.iter().map(LogRecord::heap_bytes).sum();
         let batch = LogBatch { records, position };
         let mut pause = RETRY_FIRST;
         loop {
-            match self.shared.log_appender.append(&self.shared.ctx(), batch.clone()).await {
+            let ctx = self.shared.ctx();
+            let result = match ctx.memory.try_grow(bytes) {
+                Ok(()) => self.shared.log_appender.append(&ctx, batch.clone()).await,
+                Err(error) => Err(error),
+            };
+            match result {
                 Ok(outcome) => {
                     self.entry.delivered(outcome.accepted, self.shared.clock.now_ms());
                     let labels = vec![("source", self.name.clone())];

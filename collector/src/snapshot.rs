@@ -117,9 +117,19 @@ impl SnapshotWriter {
     }
 }
 
+/// Bytes that a batch holds beside its label sets, which the caches share.
+fn batch_bytes(batch: &WriteBatch) -> usize {
+    batch.series.len() * size_of::<vocab::ports::append::BatchSeries>()
+        + batch.samples.len() * size_of::<vocab::ports::append::BatchSample>()
+}
+
 /// Appends a batch and counts what became of it.
 pub(crate) async fn append(shared: &Shared, batch: &WriteBatch) -> PortResult<AppendOutcome> {
-    let result = shared.appender.append(&shared.ctx(), batch).await;
+    let ctx = shared.ctx();
+    let result = match ctx.memory.try_grow(batch_bytes(batch)) {
+        Ok(()) => shared.appender.append(&ctx, batch).await,
+        Err(error) => Err(error),
+    };
     match &result {
         Ok(outcome) => {
             shared.metrics.samples.inc_by(outcome.accepted);

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::SystemLogsConfig;
+use crate::journal::Journal;
+use crate::kmsg;
 use crate::log_sink::{LogSink, RecordShape};
 use crate::parse_line::LineFormat;
 use crate::shared::Shared;
 use crate::tail::{Start, Tail, TailConfig};
-use crate::{journal, kmsg};
 
 /// Text logs by name; binary ones (`wtmp`, `lastlog`) are none.
 const NAMES: [&str; 14] = [
@@ -39,15 +40,20 @@ pub(crate) const NAME: &str = "system_logs";
 
 /// Reads until the source is stopped.
 pub(crate) async fn run(shared: Arc<Shared>, config: SystemLogsConfig, stop: CancellationToken) {
+    run_with(shared, config, Journal::default(), stop).await;
+}
+
+/// The same with a journal of the caller's.
+pub(crate) async fn run_with(shared: Arc<Shared>, config: SystemLogsConfig, journal: Journal, stop: CancellationToken) {
     let entry = shared.sources.open(NAME, "logs", "");
     let sink = |source: &'static str| {
         let shape = RecordShape { source, ..RecordShape::default() };
         Arc::new(LogSink::new(&shared, Arc::clone(&entry), NAME, shape, &stop))
     };
-    let journal_problem = if config.journal { journal::probe().await.err() } else { Some(String::new()) };
+    let journal_problem = if config.journal { journal.probe().await.err() } else { Some(String::new()) };
     if journal_problem.is_none() {
         entry.reading("journal");
-        journal::run(sink("journal")).await;
+        journal.run(sink("journal")).await;
     } else if let Some(patterns) = readable_files(&config.directory) {
         entry.reading(&patterns.join(", "));
         let tail =

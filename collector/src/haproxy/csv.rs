@@ -86,8 +86,8 @@ const COLUMNS: [Column; 61] = [
 /// Shown for backends and servers, under the name of the column.
 const UWEIGHT: Column = ("uweight", "uweight", TARGETS, ONE);
 
-/// Limits of a server that are not set: the Prometheus endpoint says NaN.
-const UNSET_IS_NAN: [&str; 4] = ["slim", "qlimit", "throttle", "src_ilim"];
+/// Limits of a server that are not set, and counts of checks that it does not have: the Prometheus endpoint says NaN.
+const UNSET_IS_NAN: [&str; 7] = ["slim", "qlimit", "throttle", "src_ilim", "chkfail", "chkdown", "downtime"];
 const CODES: [(&str, &str); 6] = [
     ("1xx", "hrsp_1xx"),
     ("2xx", "hrsp_2xx"),
@@ -107,7 +107,6 @@ const CHECK_STATES: [&str; 16] = [
 #[derive(Default)]
 struct Sums {
     states: BTreeMap<&'static str, u32>,
-    checked: BTreeMap<&'static str, u32>,
     checks: BTreeMap<&'static str, u32>,
 }
 
@@ -208,17 +207,13 @@ fn server_states(
     let get = |column: &str| row.get(column).copied().unwrap_or("");
     // `UP 1/3`, `DOWN 1/2`, `MAINT (via …)`; without a check a server counts as up.
     let word = status.split(' ').next().unwrap_or("");
-    let is_checked = status != "no check";
-    let state = if is_checked { SERVER_STATES.into_iter().find(|s| *s == word) } else { Some("UP") };
+    let state = if status == "no check" { Some("UP") } else { SERVER_STATES.into_iter().find(|s| *s == word) };
     for known in SERVER_STATES {
         let value = f64::from(u8::from(state == Some(known)));
         push_with(round, "haproxy_server_status", labels, ("state", known), value);
     }
     if let Some(state) = state {
         *sums.states.entry(state).or_default() += 1;
-        if is_checked {
-            *sums.checked.entry(state).or_default() += 1;
-        }
     }
     // A `*` marks a check that is running; its last result still stands.
     let check = get("check_status").trim_start_matches("* ");
@@ -239,11 +234,10 @@ fn server_states(
 
 fn backend_sums(labels: &[(&str, &str)], sums: &Sums, round: &mut Snapshot) {
     for state in SERVER_STATES {
-        for (metric, counts) in [
-            ("haproxy_backend_agg_server_status", &sums.states),
-            ("haproxy_backend_agg_server_check_status", &sums.checked),
-        ] {
-            push_with(round, metric, labels, ("state", state), f64::from(counts.get(state).copied().unwrap_or(0)));
+        let count = f64::from(sums.states.get(state).copied().unwrap_or(0));
+        // The second is the first's older name.
+        for metric in ["haproxy_backend_agg_server_status", "haproxy_backend_agg_server_check_status"] {
+            push_with(round, metric, labels, ("state", state), count);
         }
     }
     for state in CHECK_STATES {
