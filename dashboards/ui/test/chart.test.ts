@@ -64,7 +64,7 @@ describe('a frame', () => {
 
   test('as CSV, quoted', () => {
     const frame = buildFrame([{ result: result({ labels: { a: 'x"y' }, points: [[10_000, 1]] }), legend: '', kind: 'line' }], { ...STEPS, endMs: 11_000 });
-    expect(toCsv(frame)).toBe('time,"{a=""x""""y""}"\n1970-01-01T00:00:10.000Z,1\n1970-01-01T00:00:11.000Z,'.replace('""x""""y""', '""x""y""'));
+    expect(toCsv(frame)).toBe('time,"{a=""x""y""}"\n1970-01-01T00:00:10.000Z,1\n1970-01-01T00:00:11.000Z,');
   });
 });
 

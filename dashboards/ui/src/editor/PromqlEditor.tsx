@@ -80,6 +80,23 @@ const colours = HighlightStyle.define([
   { tag: tags.comment, color: 'var(--text-2)' },
 ]);
 
+/**
+ * Typing over a selection. Left to the browser, it keeps the look of what was there in a style attribute, which the page's
+ * policy refuses; so the editor's own state is changed instead.
+ */
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { from, to, empty } = view.state.selection.main;
+    const text = event.data;
+    if (event.inputType !== 'insertText' || text === null || empty || event.isComposing) return false;
+    event.preventDefault();
+    const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: 'input.type', scrollIntoView: true });
+    // Brackets and quotes go around what is selected.
+    if (!view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, text, insert))) view.dispatch(insert());
+    return true;
+  },
+});
+
 /** Names for completion are looked up over this much of the past. */
 const LOOK_BACK_MS = 12 * 3_600_000;
 
@@ -111,6 +128,7 @@ export default function PromqlEditor({ value, onChange, onRun, error, label, pla
           syntaxHighlighting(colours),
           promql.asExtension(),
           mistakes,
+          typeOver,
           look,
           EditorView.lineWrapping,
           named.current.of([]),

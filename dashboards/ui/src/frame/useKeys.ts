@@ -11,7 +11,7 @@ const SECOND_KEY_MS = 1500;
 
 function inField(target: EventTarget | null): boolean {
   const element = (target as HTMLElement | null)?.shadowRoot?.activeElement ?? (target as HTMLElement | null);
-  return Boolean(element?.closest?.('input, textarea, select, [contenteditable="true"]'));
+  return Boolean(element?.closest?.('input, textarea, select, [contenteditable]'));
 }
 
 /** Moves the focus to the next or previous row of the page. */

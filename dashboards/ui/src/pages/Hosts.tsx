@@ -89,8 +89,8 @@ export function Hosts() {
   );
 }
 
-/** Cells shown in a strip; the hottest. */
-const CELLS = 200;
+/** Cells shown in a strip: the hosts that have least room. */
+const CELLS = 64;
 
 function HeatStrips({ hosts }: { hosts: HostRow[] }) {
   const { t, locale } = useWords();
@@ -100,9 +100,10 @@ function HeatStrips({ hosts }: { hosts: HostRow[] }) {
     ['disk', t('column.disk')],
     ['pressure', t('column.pressure')],
   ] as const;
-  const shown = hosts.slice(0, CELLS);
+  const hottest = (row: HostRow) => Math.max(row.cpu_ratio ?? 0, row.memory_ratio ?? 0, row.disk_ratio ?? 0);
+  const shown = hosts.length > CELLS ? [...hosts].sort((a, b) => hottest(b) - hottest(a)).slice(0, CELLS) : hosts;
   return (
-    <Panel title={t('hosts.heat')} note={t('hosts.heat_note')}>
+    <Panel title={t('hosts.heat')} note={hosts.length > CELLS ? t('hosts.heat_top', { count: CELLS }) : t('hosts.heat_note')}>
       <div className="heat">
         {resources.map(([id, title]) => (
           <div key={id} className="heat-row">
