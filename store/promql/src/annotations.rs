@@ -100,7 +100,10 @@ fn info(text: String) -> Note {
 }
 
 fn with_metric(text: &str, labels: &Labels) -> String {
-    format!("{text} for metric name {}", quote_text(labels.metric_name()))
+    match labels.metric_name() {
+        "" => text.to_owned(),
+        name => format!("{text} for metric name {}", quote_text(name)),
+    }
 }
 
 /// The remarks there are.

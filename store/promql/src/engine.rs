@@ -57,8 +57,8 @@ pub(crate) enum LeafData {
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     pub(crate) leaves: HashMap<NodeId, LeafData>,
-    /// Info series of `info()` calls.
-    pub(crate) info: HashMap<NodeId, LeafData>,
+    /// Info series of `info()` calls; their columns hold the times of their samples.
+    pub(crate) info: HashMap<NodeId, Vec<Series>>,
     pub(crate) subqueries: HashMap<NodeId, StepGrid>,
     pub(crate) stats: QueryStats,
     pub(crate) annotations: Annotations,

@@ -97,8 +97,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    pub(crate) fn take_info(&self, expr: &Expr) -> Option<LeafData> {
-        self.reads.borrow_mut().info.remove(&NodeId::of(expr))
+    pub(crate) fn take_info(&self, expr: &Expr) -> Vec<Series> {
+        self.reads.borrow_mut().info.remove(&NodeId::of(expr)).unwrap_or_default()
     }
 
     /// The expression's value at every step of the grid.

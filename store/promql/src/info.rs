@@ -1,6 +1,6 @@
 //! `info()`: labels of info series joined to other series.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use vocab::labels::{LabelsBuilder, METRIC_NAME};
 use vocab::matcher::MatchOp;
 use vocab::ports::Querier;
@@ -10,10 +10,12 @@ use vocab::{Ctx, Labels, Matcher};
 use crate::ast::{Call, Expr, VectorSelector};
 use crate::engine::{Engine, LeafData, Reads};
 use crate::error::QueryError;
+use crate::eval::matching::braces;
+use crate::eval::select::Instant;
 use crate::eval::{Evaluator, merge_by_labels};
 use crate::plan::{Leaf, LeafKind, NodeId};
 use crate::timing::{QueryTimes, Timing, effective_grid};
-use crate::value::{SampleValue, Series, Value};
+use crate::value::{Series, Value, is_absent};
 
 /// The info metric when none is named.
 const TARGET_INFO: &str = "target_info";
@@ -35,7 +37,8 @@ pub(crate) async fn read(
     for (expr, call, grid) in calls {
         let selector = call.args.get(1).and_then(selector_of);
         let matchers = info_matchers(selector);
-        let timing = base_timing(&call.args[0], times)?.unwrap_or(Timing { at_ms: None, offset_ms: 0 });
+        let plain = Timing { at_ms: None, offset_ms: 0 };
+        let timing = base_timing(&call.args[0], plain, times)?.unwrap_or(plain);
         let (first, last) = timing.bounds(&grid);
         let lookback_ms = engine.options().lookback_ms;
         let request = SelectRequest {
@@ -44,10 +47,16 @@ pub(crate) async fn read(
             end_ms: last,
             hints: SelectHints { function: "info".to_owned(), ..SelectHints::default() },
         };
-        let kind = LeafKind::Instant { lookback_ms, times: false, smoothed: false };
+        let kind = LeafKind::Range;
         let leaf = Leaf { node: NodeId::of(expr), kind, grid, timing, request, histogram_stats: false };
-        let data = engine.select(querier, ctx, &leaf, &mut reads.stats).await?;
-        reads.info.insert(leaf.node, data);
+        let LeafData::Raw(raw) = engine.select(querier, ctx, &leaf, &mut reads.stats).await? else { continue };
+        if raw.series.iter().any(|s| !s.histograms.is_empty()) {
+            return Err(QueryError::execution("info sample should be float").at(&call.span));
+        }
+        let instant = Instant::new(&grid, timing, lookback_ms, true);
+        let mut infos: Vec<Series> = raw.series.iter().filter_map(|s| instant.evaluate(s)).collect();
+        infos.sort_by(|a, b| a.labels.cmp(&b.labels));
+        reads.info.insert(leaf.node, infos);
     }
     Ok(())
 }
@@ -71,20 +80,30 @@ fn info_matchers(selector: Option<&VectorSelector>) -> Vec<Matcher> {
     matchers
 }
 
-/// Info series are read at the times that the base series are read at.
-fn base_timing(expr: &Expr, times: &QueryTimes) -> Result<Option<Timing>, QueryError> {
-    match expr {
-        Expr::Vector(s) => Ok(Some(times.timing(s.at, &s.offset, &s.span)?)),
-        Expr::Matrix(m) => Ok(Some(times.timing(m.selector.at, &m.selector.offset, &m.span)?)),
-        Expr::Subquery(s) => Ok(Some(times.timing(s.at, &s.offset, &s.span)?)),
+/// Info series are read at the times that the first selector in the base expression reads at.
+fn base_timing(expr: &Expr, outer: Timing, times: &QueryTimes) -> Result<Option<Timing>, QueryError> {
+    let (at, offset, span) = match expr {
+        Expr::Vector(s) => (s.at, &s.offset, &s.span),
+        Expr::Matrix(m) => (m.selector.at, &m.selector.offset, &m.span),
+        Expr::Subquery(s) => (s.at, &s.offset, &s.span),
         other => {
             for child in other.children() {
-                if let Some(timing) = base_timing(child, times)? {
+                if let Some(timing) = base_timing(child, outer, times)? {
                     return Ok(Some(timing));
                 }
             }
-            Ok(None)
+            return Ok(None);
         }
+    };
+    let own = times.timing(at, offset, span)?;
+    // A subquery shifts what is inside it, unless that has a time of its own.
+    let timing = match own.at_ms {
+        Some(_) => own,
+        None => Timing { at_ms: outer.at_ms, offset_ms: outer.offset_ms.saturating_add(own.offset_ms) },
+    };
+    match expr {
+        Expr::Subquery(subquery) => base_timing(&subquery.expr, timing, times),
+        _ => Ok(Some(timing)),
     }
 }
 
@@ -114,18 +133,21 @@ impl Evaluator<'_> {
         let names = info_matchers(selector);
         let data: Vec<&Matcher> =
             selector.map(|s| s.matchers.iter().filter(|m| m.name != METRIC_NAME).collect()).unwrap_or_default();
-        let infos = match self.take_info(expr) {
-            Some(LeafData::Vector(vector)) => vector.series,
-            _ => Vec::new(),
-        };
+        let infos = self.take_info(expr);
+        let is_info = |labels: &Labels| names.iter().all(|m| m.matches_labels(labels));
+        let wanted = identities(base.series.iter().map(|s| &s.labels).filter(|l| !is_info(l)));
+        let infos = infos.iter().filter(|info| {
+            data.iter().all(|m| m.matches_labels(&info.labels))
+                && wanted.iter().all(|(name, values)| values.contains(info.labels.get(name).unwrap_or("")))
+        });
         let mut by_identity: HashMap<Labels, Vec<&Series>> = HashMap::new();
-        for info in &infos {
+        for info in infos.filter(|_| !wanted.is_empty()) {
             by_identity.entry(identity(&info.labels)).or_default().push(info);
         }
         let mut out: Vec<Series> = Vec::new();
         for series in std::mem::take(&mut base.series) {
             // Info series themselves are not enriched.
-            if names.iter().all(|m| m.matches_labels(&series.labels)) {
+            if is_info(&series.labels) {
                 out.push(series);
                 continue;
             }
@@ -169,23 +191,47 @@ impl Evaluator<'_> {
     }
 }
 
-/// The info series of each metric that are there at a step; of several with the same name the newest would be right,
-/// which a gauge of 1 does not tell: they must not differ.
+/// Values that series have for each identifying label; labels that none has are left out.
+fn identities<'l>(series: impl Iterator<Item = &'l Labels>) -> HashMap<&'static str, HashSet<String>> {
+    let mut out: HashMap<&'static str, HashSet<String>> = HashMap::new();
+    for labels in series {
+        for name in IDENTIFYING {
+            if let Some(value) = labels.get(name) {
+                out.entry(*name).or_default().insert(value.to_owned());
+            }
+        }
+    }
+    out
+}
+
+/// The info series that count at a step: of those with the same name the one with the newest sample. Their columns
+/// hold the times of their samples.
 fn choose(candidates: &[&Series], step: usize) -> Result<Vec<usize>, QueryError> {
     let mut chosen: Vec<usize> = Vec::new();
     for (index, info) in candidates.iter().enumerate() {
-        if !matches!(info.get(step), Some(SampleValue::Float(_))) {
+        let time = info.floats[step];
+        if is_absent(time) {
             continue;
         }
-        let name = info.labels.metric_name();
-        if let Some(other) = chosen.iter().find(|c| candidates[**c].labels.metric_name() == name) {
+        let same_name = |c: &&mut usize| candidates[**c].labels.metric_name() == info.labels.metric_name();
+        let Some(other) = chosen.iter_mut().find(same_name) else {
+            chosen.push(index);
+            continue;
+        };
+        let other_time = candidates[*other].floats[step];
+        if other_time == time {
             let message = format!(
-                "found duplicate series for info metric: existing {}, new {}",
-                candidates[*other].labels, info.labels
+                "found duplicate series for info metric: existing {} @ {}, new {} @ {}",
+                braces(&candidates[*other].labels),
+                (other_time * 1000.0).round(),
+                braces(&info.labels),
+                (time * 1000.0).round()
             );
             return Err(QueryError::execution(message));
         }
-        chosen.push(index);
+        if other_time < time {
+            *other = index;
+        }
     }
     Ok(chosen)
 }
@@ -197,13 +243,11 @@ fn joined(
     candidates: &[&Series],
     data: &[&Matcher],
 ) -> Result<Option<Labels>, QueryError> {
-    let matching: Vec<&Series> = chosen
-        .iter()
-        .map(|c| candidates[*c])
-        .filter(|info| data.iter().all(|m| m.matches_labels(&info.labels)))
-        .collect();
+    if chosen.is_empty() && data.iter().any(|m| !m.matches_empty()) {
+        return Ok(None);
+    }
     let mut builder = LabelsBuilder::from(&series.labels);
-    for info in &matching {
+    for info in chosen.iter().map(|c| candidates[*c]) {
         for (name, value) in info.labels.iter() {
             let wanted = data.is_empty() || data.iter().any(|m| m.name == name);
             if name == METRIC_NAME || IDENTIFYING.contains(&name) || !wanted || series.labels.get(name).is_some() {
@@ -215,9 +259,6 @@ fn joined(
             }
             builder.set(name, value);
         }
-    }
-    if matching.is_empty() && data.iter().any(|m| !m.matches_empty()) {
-        return Ok(None);
     }
     Ok(Some(builder.build()))
 }

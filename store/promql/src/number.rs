@@ -16,13 +16,13 @@ pub(crate) fn format_plain(value: f64) -> String {
     special(value).map_or_else(|| format!("{value}"), str::to_owned)
 }
 
-/// A value as Go's `%g` or `%v` writes it: exponents from 21 digits on.
+/// A value as Go's `%g` writes it: shortest digits, with an exponent below 1e-4 and from 1e6 on.
 pub(crate) fn format_g(value: f64) -> String {
     if let Some(word) = special(value) {
         return word.to_owned();
     }
     let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) { exponent_form(value) } else { format!("{value}") }
+    if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) { exponent_form(value) } else { format!("{value}") }
 }
 
 fn special(value: f64) -> Option<&'static str> {

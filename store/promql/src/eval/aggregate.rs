@@ -86,7 +86,8 @@ impl Evaluator<'_> {
             }
             let mut series = Series::empty(group.labels.clone(), group.drop_name, grid.num_steps());
             for step in 0..grid.num_steps() {
-                let samples = group.members.iter().filter_map(|m| vector.series[*m].get(step));
+                let members = group.members.iter().map(|m| &vector.series[*m]);
+                let samples = members.filter_map(|s| Some((&s.labels, s.get(step)?)));
                 if let Some(value) = self.reduce(aggregate.op, samples, quantiles.map_or(0.0, |q| q[step]), &span) {
                     series.set(step, value);
                 }
@@ -98,10 +99,10 @@ impl Evaluator<'_> {
         self.vector(out)
     }
 
-    fn reduce(
+    fn reduce<'s>(
         &self,
         op: AggregateOp,
-        samples: impl Iterator<Item = SampleValue>,
+        samples: impl Iterator<Item = (&'s Labels, SampleValue)>,
         q: f64,
         span: &Span,
     ) -> Option<SampleValue> {
@@ -115,7 +116,7 @@ impl Evaluator<'_> {
             _ => {}
         }
         let mut floats = Vec::new();
-        for sample in samples {
+        for (_, sample) in samples {
             match sample {
                 SampleValue::Float(v) => floats.push(v),
                 SampleValue::Histogram(_) => self.note(Note::histogram_ignored_in_aggregation(op.as_str()), span),
@@ -136,12 +137,17 @@ impl Evaluator<'_> {
         }))
     }
 
-    fn total(&self, op: AggregateOp, samples: impl Iterator<Item = SampleValue>, span: &Span) -> Option<SampleValue> {
+    fn total<'s>(
+        &self,
+        op: AggregateOp,
+        samples: impl Iterator<Item = (&'s Labels, SampleValue)>,
+        span: &Span,
+    ) -> Option<SampleValue> {
         let mut sum = KahanSum::default();
         let mut mean = KahanMean::default();
         let mut histograms: Option<HistogramSum> = None;
-        let mut incompatible = false;
-        for sample in samples {
+        let mut incompatible = None;
+        for (labels, sample) in samples {
             match sample {
                 SampleValue::Float(v) if op == AggregateOp::Avg => mean.add(v),
                 SampleValue::Float(v) if mean.count == 0.0 => {
@@ -151,7 +157,11 @@ impl Evaluator<'_> {
                 SampleValue::Float(v) => sum.add(v),
                 SampleValue::Histogram(h) => match &mut histograms {
                     None => histograms = Some(HistogramSum::new(&h, op == AggregateOp::Avg)),
-                    Some(total) => incompatible |= total.add(&h).is_err(),
+                    Some(total) => {
+                        if total.add(&h).is_err() {
+                            incompatible = Some(labels);
+                        }
+                    }
                 },
             }
         }
@@ -163,8 +173,8 @@ impl Evaluator<'_> {
             self.note(Note::mixed_floats_histograms_in_aggregation(), span);
             return None;
         }
-        if incompatible {
-            self.note(Note::mixed_exponential_custom(&Labels::empty()), span);
+        if let Some(labels) = incompatible {
+            self.note(Note::mixed_exponential_custom(labels), span);
             return None;
         }
         let mut notes = Vec::new();

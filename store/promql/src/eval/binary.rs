@@ -6,7 +6,7 @@ use vocab::labels::{LabelsBuilder, METRIC_NAME};
 use vocab::ports::query::StepGrid;
 
 use super::Evaluator;
-use super::matching::{GroupIndex, Grouping};
+use super::matching::{GroupIndex, Grouping, braces};
 use super::operators::{self, Outcome, drops_name};
 use crate::annotations::Note;
 use crate::ast::{Binary, Cardinality, Matching};
@@ -266,10 +266,4 @@ impl Join<'_> {
         );
         QueryError::execution(message).at(&self.binary.span)
     }
-}
-
-/// Labels with the metric name inside the braces.
-fn braces(labels: &Labels) -> String {
-    let pairs: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={}", crate::lexer::quote_text(v))).collect();
-    format!("{{{}}}", pairs.join(", "))
 }

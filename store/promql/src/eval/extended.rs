@@ -385,10 +385,7 @@ fn smoothed_column(
                 let after = floats.partition_point(|p| p.0 <= reference);
                 match (after.checked_sub(1).map(|i| floats[i]), floats.get(after)) {
                     (Some(a), _) if a.0 == reference => Some(a.1),
-                    (Some(a), Some(b)) => {
-                        // Only names that are counters' by convention are taken for counters.
-                        Some(interpolate(a, *b, reference, is_counter_name(data.labels.metric_name())))
-                    }
+                    (Some(a), Some(b)) => Some(interpolate(a, *b, reference, false)),
                     (Some(a), None) => Some(a.1),
                     (None, _) => None,
                 }
@@ -412,8 +409,4 @@ fn smoothed_column(
         }
     }
     (!out.is_empty()).then_some(out)
-}
-
-fn is_counter_name(name: &str) -> bool {
-    !crate::column::is_possibly_not_counter(name) && !name.is_empty()
 }

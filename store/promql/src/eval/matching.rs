@@ -100,6 +100,12 @@ fn absorb(into: &mut Series, other: Series) -> Result<(), QueryError> {
     Ok(())
 }
 
+/// Labels with the metric name inside the braces.
+pub(crate) fn braces(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={}", crate::lexer::quote_text(v))).collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
