@@ -37,9 +37,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use vocab::ports::admin::StoreStatus;
 use vocab::ports::logs::{
-    Direction, FacetValue, FoundRecord, HistogramBucket, LogAppendOutcome, LogAppender, LogBatch, LogQuery, LogSearcher,
-    PatternCount,
+    Direction, FacetValue, FoundRecord, HistogramBucket, LogAppendOutcome, LogAppender, LogBatch, LogQuery,
+    LogSearcher, PatternCount,
 };
+use vocab::telemetry::Telemetry;
 use vocab::{Clock, Ctx, ErrorKind, LogRecord, MemoryBudget, PortError, PortResult};
 
 pub use append::{BATCH_BYTES_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX, RECORD_PAIR_BYTES_MAX};
@@ -53,6 +54,8 @@ use cursor::Key;
 use engine::Engine;
 use query::Query;
 
+/// Name of the memory share of recent records and of writing splits.
+const POOL: &str = "logs";
 /// How often the background task looks whether a flush is due.
 const FLUSH_CHECK: Duration = Duration::from_secs(2);
 /// How often merges and retention are looked at.
@@ -75,21 +78,22 @@ impl LogStore {
     pub async fn open(
         config: LogStoreConfig,
         budget: &MemoryBudget,
-        metrics: Arc<Metrics>,
+        telemetry: &Telemetry,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, LogError> {
-        Self::open_on(config, Arc::new(OsDisk), budget, metrics, clock).await
+        Self::open_on(config, Arc::new(OsDisk), budget, telemetry, clock).await
     }
 
     async fn open_on(
         config: LogStoreConfig,
         disk: Arc<dyn Disk>,
         budget: &MemoryBudget,
-        metrics: Arc<Metrics>,
+        telemetry: &Telemetry,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, LogError> {
-        // Opening reads files; a budget is small and only its share is used, so the share's handle is taken along.
-        let engine = Arc::new(Engine::open(config, disk, budget, metrics, clock)?);
+        let (pool, metrics) = (budget.pool(POOL), telemetry.shared(Metrics::new));
+        let open = tokio::task::spawn_blocking(move || Engine::open(config, disk, pool, metrics, clock));
+        let engine = Arc::new(open.await.map_err(|_| LogError::Task)??);
         let (stop, stopped) = watch::channel(false);
         let tasks = vec![
             tokio::spawn(flush_in_background(Arc::clone(&engine), stopped.clone())),

@@ -28,6 +28,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use vocab::ports::query::Querier;
@@ -35,7 +36,6 @@ use vocab::ports::sql::{Sql, SqlAnswer, SqlColumn, SqlFormat, SqlRequest};
 use vocab::{Clock, Ctx, ErrorKind, PortError, PortResult};
 
 use crate::logs::LogStore;
-use crate::metrics::Metrics;
 use encode::Encoder;
 use error::of_datafusion;
 use memory::BudgetPool;
@@ -55,25 +55,26 @@ const THREADS_MAX: usize = 16;
 pub struct SqlEngine {
     querier: Arc<dyn Querier>,
     logs: Arc<LogStore>,
-    metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     running: Arc<Semaphore>,
-    threads: Threads,
+    /// Started with the first query.
+    threads: Mutex<Option<Threads>>,
 }
 
 impl SqlEngine {
     /// An engine over these two stores. Memory comes from the pool that a query's context draws on.
-    ///
-    /// # Errors
-    /// `Internal` when its threads cannot be started.
-    pub fn new(
-        querier: Arc<dyn Querier>,
-        logs: Arc<LogStore>,
-        metrics: Arc<Metrics>,
-        clock: Arc<dyn Clock>,
-    ) -> PortResult<Self> {
-        let running = Arc::new(Semaphore::new(QUERIES_MAX));
-        Ok(Self { querier, logs, metrics, clock, running, threads: Threads::start()? })
+    pub fn new(querier: Arc<dyn Querier>, logs: Arc<LogStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { querier, logs, clock, running: Arc::new(Semaphore::new(QUERIES_MAX)), threads: Mutex::new(None) }
+    }
+
+    /// Starts work on the engine's threads.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> PortResult<Task> {
+        let mut threads = self.threads.lock();
+        let threads = match &mut *threads {
+            Some(threads) => threads,
+            none => none.insert(Threads::start()?),
+        };
+        threads.spawn(work).map(Task)
     }
 
     /// A session that knows the two tables in the name of this context.
@@ -83,7 +84,7 @@ impl SqlEngine {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()
             .map_err(|e| of_datafusion(&e))?;
-        let config = SessionConfig::new().with_information_schema(true).with_target_partitions(self.threads.count);
+        let config = SessionConfig::new().with_information_schema(true).with_target_partitions(num_threads());
         let session = SessionContext::new_with_config_rt(config, runtime);
         for source in [Source::Metrics(Arc::clone(&self.querier)), Source::Logs(Arc::clone(&self.logs))] {
             let table = Table::new(source, ctx.clone(), allow_full_scan);
@@ -101,7 +102,7 @@ impl SqlEngine {
 impl Sql for SqlEngine {
     async fn query(&self, ctx: &Ctx, request: SqlRequest) -> PortResult<SqlAnswer> {
         let answer = self.start(ctx, request).await;
-        self.metrics.sql_query(match &answer {
+        self.logs.engine.metrics.sql_query(match &answer {
             Ok(_) => "answered",
             Err(error) if error.kind() == ErrorKind::Invalid => "invalid",
             Err(error) if error.kind() == ErrorKind::Limit => "limit",
@@ -133,7 +134,7 @@ impl SqlEngine {
                 Err(error) => drop(planned.send(Err(error))),
             }
         };
-        let task = Task(self.threads.spawn(work)?);
+        let task = self.spawn(work)?;
         let broken = || PortError::new(ErrorKind::Internal, "the query stopped at a broken invariant");
         let columns = plan.await.map_err(|_| broken())??;
         // A query that fails at its first rows fails as a whole, before anything of an answer has been sent.
@@ -212,35 +213,36 @@ impl Drop for Task {
     }
 }
 
+/// As many threads as the machine can run at once, within reason.
+fn num_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
+}
+
 /// The threads on which queries run.
 #[derive(Debug)]
-struct Threads {
-    runtime: Option<tokio::runtime::Runtime>,
-    count: usize,
-}
+struct Threads(Option<tokio::runtime::Runtime>);
 
 impl Threads {
     fn start() -> PortResult<Self> {
-        let count = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(count)
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(num_threads())
             .thread_name("sql")
             .enable_time()
             .build()
-            .map_err(|e| PortError::with_source(ErrorKind::Internal, "cannot start the threads of the query engine", e))?;
-        Ok(Self { runtime: Some(runtime), count })
+            .map(|runtime| Self(Some(runtime)))
+            .map_err(|e| PortError::with_source(ErrorKind::Internal, "cannot start the threads of the query engine", e))
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> PortResult<JoinHandle<()>> {
         let stopping = || PortError::new(ErrorKind::Unavailable, "the query engine is stopping");
-        Ok(self.runtime.as_ref().ok_or_else(stopping)?.spawn(work))
+        Ok(self.0.as_ref().ok_or_else(stopping)?.spawn(work))
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
         // Waiting for the threads is not allowed where the last owner may be: on another runtime.
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }

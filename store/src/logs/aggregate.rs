@@ -86,7 +86,11 @@ impl Engine {
         }
         let list = |(index, counts): (usize, &[u64; Severity::ALL.len()])| HistogramBucket {
             start_ns: buckets.start(index),
-            counts: (0u64..).zip(counts).filter(|(_, c)| **c > 0).filter_map(|(r, c)| Some((of_rank(r)?, *c))).collect(),
+            counts: (0u64..)
+                .zip(counts)
+                .filter(|(_, c)| **c > 0)
+                .filter_map(|(r, c)| Some((of_rank(r)?, *c)))
+                .collect(),
         };
         Ok(counts.iter().enumerate().map(list).collect())
     }

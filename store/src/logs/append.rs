@@ -40,7 +40,9 @@ impl Engine {
         if bytes > BATCH_BYTES_MAX {
             return Err(PortError::new(
                 vocab::ErrorKind::Limit,
-                format!("a batch of {bytes} bytes of log records is over the limit of {BATCH_BYTES_MAX}; send smaller ones"),
+                format!(
+                    "a batch of {bytes} bytes of log records is over the limit of {BATCH_BYTES_MAX}; send smaller ones"
+                ),
             ));
         }
         self.reserve(bytes).await?;

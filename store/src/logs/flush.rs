@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ulid::Ulid;
+use vocab::TenantId;
 
 use crate::logs::engine::Engine;
 use crate::logs::error::LogError;
@@ -59,21 +60,41 @@ impl Engine {
         }
         let mut records: Vec<&Stored> = batches.iter().flat_map(|b| &b.records).collect();
         records.sort_unstable_by_key(|s| (s.record.time_ns, s.seq));
-        let id = self.new_id();
-        let mut split = SplitWriter::create(&Self::staging_dir(&self.config.dir), &id, &tenant.id)?;
-        for stored in records {
-            split.push(stored.seq, &stored.record)?;
-        }
-        let (staged, meta) = split.finish()?;
-        let dir = writer::publish(&staged, &self.tenant_dir(&tenant.id), &id)?;
-        self.metrics.log_split_written("flush", meta.num_records);
-        let freed = tenant.batches_written(batches.len(), Arc::new(Split::new(dir, meta)), self.clock.monotonic());
+        let split = self.write_split(&tenant.id, |split| {
+            records.iter().try_for_each(|stored| split.push(stored.seq, &stored.record))
+        })?;
+        self.metrics.log_split_written("flush", split.meta.num_records);
+        let freed = tenant.batches_written(batches.len(), Arc::new(split), self.clock.monotonic());
         self.head_memory.shrink(freed);
         Ok(())
     }
 
+    /// Writes a split and puts it in its place; one that could not be finished leaves nothing behind.
+    pub(crate) fn write_split(
+        &self,
+        tenant: &TenantId,
+        fill: impl FnOnce(&mut SplitWriter) -> Result<(), LogError>,
+    ) -> Result<Split, LogError> {
+        let (id, staging) = (self.new_id(), Self::staging_dir(&self.config.dir));
+        let write = || {
+            let mut split = SplitWriter::create(&staging, &id, tenant)?;
+            fill(&mut split)?;
+            let (staged, meta) = split.finish()?;
+            let dir = writer::publish(&staged, &self.tenant_dir(tenant), &id)?;
+            Ok(Split::new(dir, meta))
+        };
+        let written = write();
+        if written.is_err()
+            && let Err(error) = std::fs::remove_dir_all(staging.join(&id))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, split = id, "cannot remove an unfinished split; the next start does");
+        }
+        written
+    }
+
     /// A name for a new split.
-    pub(crate) fn new_id(&self) -> String {
+    fn new_id(&self) -> String {
         let since_epoch = Duration::from_millis(u64::try_from(self.clock.now_ms()).unwrap_or(0));
         Ulid::from_datetime(SystemTime::UNIX_EPOCH + since_epoch).to_string()
     }

@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use roaring::RoaringBitmap;
-use vocab::{Ctx, MemoryReservation};
 
 use crate::logs::cursor::Key;
 use crate::logs::engine::Engine;
 use crate::logs::error::LogError;
-use crate::logs::split::{OpenSplit, Split, SplitMeta, SplitWriter, Stored, rows, writer};
+use crate::logs::split::{OpenSplit, Split, SplitMeta, Stored, rows};
 use crate::logs::tenant::Tenant;
 
 /// So many neighbours of about the same size are merged: each record is then rewritten once a level.
@@ -87,17 +86,17 @@ impl Engine {
             tracing::debug!(%error, "a merge of splits waits for memory");
             return Ok(false);
         }
-        let ctx = Ctx::new(tenant.id.clone(), MemoryReservation::unlimited());
         let mut inputs = Vec::new();
         for split in chosen {
-            let verified = self.on_split(&ctx, split, |_| Ok(split.meta.verify(&split.dir)?));
-            match verified {
-                Ok(Some(())) => inputs.push(Input::open(split, self.open_splits.get(split)?)?),
-                // A damaged input was set aside; what is due now is another question.
-                Ok(None) => return Ok(true),
-                Err(error) => {
-                    return Err(LogError::damaged(&split.dir, error.message()));
+            let opened = split.meta.verify(&split.dir).and_then(|()| Input::open(split, self.open_splits.get(split)?));
+            match opened {
+                Ok(input) => inputs.push(input),
+                Err(error) if error.is_damage() => {
+                    // What is due without it is another question.
+                    self.set_aside(&tenant.id, split, &error);
+                    return Ok(true);
                 }
+                Err(error) => return Err(error),
             }
         }
         let merged = self.merge(tenant, chosen, inputs)?;
@@ -113,28 +112,27 @@ impl Engine {
     }
 
     fn merge(&self, tenant: &Tenant, chosen: &[Arc<Split>], mut inputs: Vec<Input>) -> Result<Split, LogError> {
-        let id = self.new_id();
-        let mut merged = SplitWriter::create(&Self::staging_dir(&self.config.dir), &id, &tenant.id)?;
-        let mut heads = BinaryHeap::new();
-        for (index, input) in inputs.iter_mut().enumerate() {
-            heads.extend(input.peek()?.map(|key| Reverse((key, index))));
-        }
-        while let Some(Reverse((_, index))) = heads.pop() {
-            let input = &mut inputs[index];
-            if let Some(stored) = input.take() {
-                merged.push(stored.seq, &stored.record)?;
+        let split = self.write_split(&tenant.id, |merged| {
+            let mut heads = BinaryHeap::new();
+            for (index, input) in inputs.iter_mut().enumerate() {
+                heads.extend(input.peek()?.map(|key| Reverse((key, index))));
             }
-            heads.extend(input.peek()?.map(|key| Reverse((key, index))));
-        }
-        let ids = chosen.iter().flat_map(|s| std::iter::once(&s.meta.id).chain(&s.meta.replaces)).cloned();
-        merged.replaces(
-            ids.filter(|id| self.tenant_dir(&tenant.id).join(id).exists()),
-            chosen.iter().map(|s| s.meta.max_seq).max().unwrap_or(0),
-        );
-        let (staged, meta) = merged.finish()?;
-        let dir = writer::publish(&staged, &self.tenant_dir(&tenant.id), &id)?;
-        self.metrics.log_split_written("merge", meta.num_records);
-        Ok(Split::new(dir, meta))
+            while let Some(Reverse((_, index))) = heads.pop() {
+                let input = &mut inputs[index];
+                if let Some(stored) = input.take() {
+                    merged.push(stored.seq, &stored.record)?;
+                }
+                heads.extend(input.peek()?.map(|key| Reverse((key, index))));
+            }
+            let ids = chosen.iter().flat_map(|s| std::iter::once(&s.meta.id).chain(&s.meta.replaces)).cloned();
+            merged.replaces(
+                ids.filter(|id| self.tenant_dir(&tenant.id).join(id).exists()),
+                chosen.iter().map(|s| s.meta.max_seq).max().unwrap_or(0),
+            );
+            Ok(())
+        })?;
+        self.metrics.log_split_written("merge", split.meta.num_records);
+        Ok(split)
     }
 
     /// Removes the oldest splits while they are over the size, and those beyond the age.

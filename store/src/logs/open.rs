@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
-use vocab::{Clock, MemoryBudget, TenantId};
+use vocab::{Clock, MemoryPool, TenantId};
 
 use crate::disk::Disk;
 use crate::logs::codec;
@@ -20,15 +20,13 @@ use crate::wal::{Wal, WalConfig, WalReader};
 
 /// Batches that a reader of `tail` may be behind before it misses some.
 const TAIL_BATCHES_MAX: usize = 256;
-/// Name of the memory share of recent records and of writing splits.
-const POOL: &str = "logs";
 
 impl Engine {
     /// Opens the engine's folder. Blocks on file operations.
     pub(crate) fn open(
         config: LogStoreConfig,
         disk: Arc<dyn Disk>,
-        budget: &MemoryBudget,
+        pool: Arc<MemoryPool>,
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
@@ -42,9 +40,8 @@ impl Engine {
         for dir in [staging, Self::splits_dir(&config.dir)] {
             std::fs::create_dir_all(&dir).map_err(LogError::io("create", &dir))?;
         }
-        let wal_config = WalConfig { fsync: config.fsync, ..WalConfig::new(POOL, config.dir.join("wal")) };
+        let wal_config = WalConfig { fsync: config.fsync, ..WalConfig::new("logs", config.dir.join("wal")) };
         let (wal, reader) = Wal::open(wal_config, disk, Arc::clone(&metrics))?;
-        let pool = budget.pool(POOL);
         let engine = Self {
             config,
             clock,
@@ -99,8 +96,7 @@ impl Engine {
             }
         }
         // A merge that was interrupted has published its result but not yet removed what it was made of.
-        let replaced: HashSet<&str> =
-            splits.iter().flat_map(|s| s.meta.replaces.iter().map(String::as_str)).collect();
+        let replaced: HashSet<&str> = splits.iter().flat_map(|s| s.meta.replaces.iter().map(String::as_str)).collect();
         for split in splits.iter().filter(|s| replaced.contains(s.meta.id.as_str())) {
             split.remove_when_unused();
         }
@@ -146,7 +142,9 @@ impl Engine {
         let mut damaged = self.damaged.lock();
         damaged.extend(report.damaged);
         if unreadable > 0 {
-            let text = format!("{unreadable} records of the write-ahead log of log records are not readable and were left out");
+            let text = format!(
+                "{unreadable} records of the write-ahead log of log records are not readable and were left out"
+            );
             tracing::error!("{text}");
             damaged.push(text);
         }

@@ -43,7 +43,11 @@ impl Engine {
         for stored in head.iter().flat_map(|b| &b.records) {
             if query.matches(&stored.record, &mut buffer) {
                 rows.push(stored.seq, &stored.record).map_err(|e| {
-                    vocab::PortError::with_source(vocab::ErrorKind::Internal, "cannot build rows of recent log records", e)
+                    vocab::PortError::with_source(
+                        vocab::ErrorKind::Internal,
+                        "cannot build rows of recent log records",
+                        e,
+                    )
                 })?;
             }
             if rows.len() >= HEAD_ROWS {

@@ -43,7 +43,8 @@ impl Page {
     }
 
     fn wants(&self, key: Key) -> bool {
-        self.after.is_none_or(|after| self.before(after, key)) && self.worst().is_none_or(|worst| self.before(key, worst))
+        self.after.is_none_or(|after| self.before(after, key))
+            && self.worst().is_none_or(|worst| self.before(key, worst))
     }
 
     /// Adds records that are wanted and keeps the best.
@@ -119,7 +120,9 @@ fn is_beyond(direction: Direction, split: &Arc<Split>, worst: Key) -> bool {
 fn search_split(ctx: &Ctx, open: &OpenSplit, query: &Query, page: &Page) -> Result<Vec<(Key, LogRecord)>, Halt> {
     let mut candidates = open.candidates(query)?;
     // Rows are in order of key, so both bounds are row numbers.
-    for (bound, wanted_below) in [(page.after, page.direction == Direction::Backward), (page.worst(), page.direction == Direction::Forward)] {
+    for (bound, wanted_below) in
+        [(page.after, page.direction == Direction::Backward), (page.worst(), page.direction == Direction::Forward)]
+    {
         let Some(bound) = bound else { continue };
         let row = open.first_row_from(bound);
         if wanted_below {

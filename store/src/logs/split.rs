@@ -93,6 +93,10 @@ impl OpenSplits {
             }
         }
         let open = Arc::new(OpenSplit::open(&split.dir, &split.meta)?);
+        if split.remove.load(Ordering::Relaxed) {
+            // An older search still reads a split that is about to go; kept open, its files would go on taking space.
+            return Ok(open);
+        }
         let mut recent = self.recent.lock();
         if recent.len() >= OPEN_SPLITS_MAX {
             recent.pop_front();

@@ -10,6 +10,7 @@ use vocab::{Labels, MatchOp, Matcher, Severity, TenantId};
 
 use super::*;
 use crate::disk::faults::FaultyDisk;
+use crate::logs::split::SplitMeta;
 use crate::logs::tokens::TokenBuffer;
 
 const ALL: (i64, i64) = (i64::MIN, i64::MAX);
@@ -36,9 +37,8 @@ impl Fixture {
     }
 
     async fn open(&self) -> Arc<LogStore> {
-        let metrics = Arc::new(Metrics::new(&self.telemetry));
         let (config, disk) = ((self.config)(self.dir.path()), Arc::new(self.disk.clone()));
-        LogStore::open_on(config, disk, &self.budget, metrics, Arc::new(self.clock.clone())).await.unwrap()
+        LogStore::open_on(config, disk, &self.budget, &self.telemetry, Arc::new(self.clock.clone())).await.unwrap()
     }
 }
 
@@ -212,13 +212,16 @@ async fn a_damaged_split_is_set_aside_and_the_rest_serves() {
     let (fixture, ctx) = (Fixture::new(), Ctx::unlimited());
     let store = fixture.open().await;
     for time in 0..3 {
-        store.append(&ctx, batch((0..200).map(|i| record(time * 1000 + i, &format!("r{time} {i}"))).collect())).await.unwrap();
+        store
+            .append(&ctx, batch((0..200).map(|i| record(time * 1000 + i, &format!("r{time} {i}"))).collect()))
+            .await
+            .unwrap();
         store.flush().await.unwrap();
     }
     store.close().await;
     drop(store);
     let mut splits = folders(&fixture.dir.path().join("splits/default"));
-    splits.sort();
+    splits.sort_by_key(|dir| SplitMeta::load(dir).unwrap().min_time_ns);
     // One is too short, which is seen at the start; one has wrong bytes, which is seen when it is read.
     let short = splits[0].join("records.parquet");
     let bytes = std::fs::read(&short).unwrap();
@@ -236,7 +239,7 @@ async fn a_damaged_split_is_set_aside_and_the_rest_serves() {
     assert!(found[0].record.body.starts_with("r2"));
     assert_eq!((status(&store).damaged.len(), status(&store).splits), (2, 1));
     assert_eq!(folders(&fixture.dir.path().join("damaged")).len(), 2);
-    assert!(fixture.telemetry.encode().contains("store_log_splits_damaged_total 1"));
+    assert!(fixture.telemetry.encode().contains("store_log_splits_damaged_total 2"));
 }
 
 #[tokio::test]
@@ -244,7 +247,10 @@ async fn merges_keep_every_record_and_leave_few_splits() {
     let (fixture, ctx) = (Fixture::new(), Ctx::unlimited());
     let store = fixture.open().await;
     for part in 0..9i64 {
-        store.append(&ctx, batch((0..20).map(|i| record(i * 9 + part, &format!("n{}", i * 9 + part))).collect())).await.unwrap();
+        store
+            .append(&ctx, batch((0..20).map(|i| record(i * 9 + part, &format!("n{}", i * 9 + part))).collect()))
+            .await
+            .unwrap();
         store.flush().await.unwrap();
     }
     let before = store.search(&ctx, &query(""), Direction::Backward, 500, None).await.unwrap();
@@ -272,7 +278,10 @@ async fn retention_removes_the_oldest() {
     let store = fixture.open().await;
     let now_ns = fixture.clock.now_ms() * 1_000_000;
     for hours in [3, 2, 0] {
-        store.append(&ctx, batch(vec![record(now_ns - hours * 3_600_000_000_000, &format!("h{hours}"))])).await.unwrap();
+        store
+            .append(&ctx, batch(vec![record(now_ns - hours * 3_600_000_000_000, &format!("h{hours}"))]))
+            .await
+            .unwrap();
         store.flush().await.unwrap();
     }
     store.engine.apply_retention().await;
@@ -280,8 +289,7 @@ async fn retention_removes_the_oldest() {
     assert_eq!(folders(&fixture.dir.path().join("splits/default")).len(), 1);
     store.close().await;
     drop(store);
-    fixture.config =
-        Box::new(|dir| LogStoreConfig { retention_bytes: Some(1), ..LogStoreConfig::new(dir.to_owned()) });
+    fixture.config = Box::new(|dir| LogStoreConfig { retention_bytes: Some(1), ..LogStoreConfig::new(dir.to_owned()) });
     let store = fixture.open().await;
     store.engine.apply_retention().await;
     assert_eq!(status(&store).splits, 0);
@@ -292,14 +300,13 @@ async fn the_background_flushes_what_is_old() {
     let (fixture, ctx) = (Fixture::new(), Ctx::unlimited());
     let store = fixture.open().await;
     store.append(&ctx, batch(vec![record(1, "a")])).await.unwrap();
-    for _ in 0..1000 {
-        fixture.clock.advance(Duration::from_secs(10));
-        tokio::task::yield_now().await;
-        if status(&store).splits == 1 {
-            break;
+    let flushed = async {
+        while status(&store).splits == 0 {
+            fixture.clock.advance(Duration::from_secs(10));
+            tokio::task::yield_now().await;
         }
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(60), flushed).await.expect("flushed in the background");
     assert_eq!((status(&store).splits, status(&store).head_records), (1, 0));
 }
 
@@ -318,6 +325,53 @@ async fn a_tail_gives_what_is_written_from_now_on() {
     }
     assert!(tail.next().await.unwrap().time_ns > 0, "a slow reader misses the oldest");
     assert!(store.tail(&ctx, &query("(")).await.is_err());
+}
+
+/// Where a stored split of each format version stands.
+fn sample(version: u32) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/logs/testdata/split-v{version}"))
+}
+
+fn sample_records() -> Vec<LogRecord> {
+    let first = LogRecord {
+        time_ns: 1_700_000_000_000_000_000,
+        service: "web".into(),
+        severity: Severity::Error,
+        body: "GET /orders 数据库连接超时".into(),
+        labels: Labels::from_pairs([("cluster", "east"), ("host", "node-1")]),
+        fields: vec![("duration_ms".into(), "120.5".into()), ("status".into(), "500".into())],
+        pattern_id: 42,
+    };
+    vec![first, LogRecord { time_ns: 1_700_000_001_000_000_000, body: "plain".into(), ..LogRecord::default() }]
+}
+
+#[tokio::test]
+async fn stored_splits_of_every_version_are_read() {
+    for version in 1..=split::meta::FORMAT_VERSION {
+        let (fixture, ctx) = (Fixture::new(), Ctx::unlimited());
+        let meta = SplitMeta::load(&sample(version)).unwrap();
+        copy_folder(&sample(version), &fixture.dir.path().join("splits/default").join(&meta.id));
+        let store = fixture.open().await;
+        for text in ["", "-nothing:*"] {
+            let found = store.search(&ctx, &query(text), Direction::Forward, 9, None).await.unwrap();
+            assert_eq!(found.into_iter().map(|f| f.record).collect::<Vec<_>>(), sample_records(), "version {version}");
+        }
+        for text in ["连接", "orders", "status>400", "host:node*", "service:web", "severity>=error", "body=~\"超.$\""]
+        {
+            assert_eq!(bodies(&store, &ctx, text).await.len(), 1, "version {version}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "writes the stored split of the current version: run it once when the format changes"]
+async fn write_the_stored_split() {
+    let (fixture, ctx) = (Fixture::new(), Ctx::unlimited());
+    let store = fixture.open().await;
+    store.append(&ctx, batch(sample_records())).await.unwrap();
+    store.flush().await.unwrap();
+    let written = folders(&fixture.dir.path().join("splits/default")).pop().unwrap();
+    copy_folder(&written, &sample(split::meta::FORMAT_VERSION));
 }
 
 fn folders(dir: &Path) -> Vec<std::path::PathBuf> {
@@ -354,9 +408,20 @@ enum Step {
 
 fn some_record() -> impl Strategy<Value = LogRecord> {
     let word = prop::sample::select(vec![
-        "error", "timeout", "GET", "/api/v1", "10.0.0.1", "连接", "超时", "user_id=7", "***", "Timeout", "errors",
+        "error",
+        "timeout",
+        "GET",
+        "/api/v1",
+        "10.0.0.1",
+        "连接",
+        "超时",
+        "user_id=7",
+        "***",
+        "Timeout",
+        "errors",
     ]);
-    let pair = (prop::sample::select(vec!["host", "status", "user"]), prop::sample::select(vec!["a", "b", "", "7", "500"]));
+    let pair =
+        (prop::sample::select(vec!["host", "status", "user"]), prop::sample::select(vec!["a", "b", "", "7", "500"]));
     (
         0i64..40,
         prop::sample::select(vec!["web", "api", ""]),
@@ -391,10 +456,35 @@ fn some_step() -> impl Strategy<Value = Step> {
 
 fn some_query() -> impl Strategy<Value = LogQuery> {
     let atom = prop::sample::select(vec![
-        "error", "err*", "\"GET /api\"", "10.0.0", "api/v*", "连", "接 超", "\"连接 超时\"", "***", "host:a", "host:*",
-        "host=\"\"", "host!=a", "status>=7", "status=~\"5.*|a\"", "status!~\".+\"", "user:b*", "severity>=warning",
-        "severity:info", "service:web", "service:\"\"", "service=~\"a.*\"", "pattern_id:2", "pattern_id>1",
-        "body=~\"time.*\"", "body=\"error\"", "body:GET", "nothing:*", "nothing=\"\"",
+        "error",
+        "err*",
+        "\"GET /api\"",
+        "10.0.0",
+        "api/v*",
+        "连",
+        "接 超",
+        "\"连接 超时\"",
+        "***",
+        "host:a",
+        "host:*",
+        "host=\"\"",
+        "host!=a",
+        "status>=7",
+        "status=~\"5.*|a\"",
+        "status!~\".+\"",
+        "user:b*",
+        "severity>=warning",
+        "severity:info",
+        "service:web",
+        "service:\"\"",
+        "service=~\"a.*\"",
+        "pattern_id:2",
+        "pattern_id>1",
+        "body=~\"time.*\"",
+        "body=\"error\"",
+        "body:GET",
+        "nothing:*",
+        "nothing=\"\"",
     ]);
     let text = prop::collection::vec((prop::bool::ANY, atom, prop::sample::select(vec![" ", " OR ", " "])), 0..4)
         .prop_map(|parts| {
@@ -416,8 +506,12 @@ fn some_query() -> impl Strategy<Value = LogQuery> {
         Matcher::equal("pattern_id", "1"),
     ]);
     let matchers = prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(matcher, 1..3)];
-    (text, matchers, -2i64..42, -2i64..60)
-        .prop_map(|(text, matchers, start_ns, end_ns)| LogQuery { text, matchers, start_ns, end_ns })
+    (text, matchers, -2i64..42, -2i64..60).prop_map(|(text, matchers, start_ns, end_ns)| LogQuery {
+        text,
+        matchers,
+        start_ns,
+        end_ns,
+    })
 }
 
 async fn run(steps: Vec<Step>, queries: Vec<LogQuery>) {

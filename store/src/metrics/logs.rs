@@ -47,11 +47,7 @@ impl LogMetrics {
                 "Failed attempts to write recent log records to a split",
                 Counter::default(),
             ),
-            sql_queries: telemetry.register(
-                "store_sql_queries",
-                "SQL queries by how they ended",
-                Family::default(),
-            ),
+            sql_queries: telemetry.register("store_sql_queries", "SQL queries by how they ended", Family::default()),
         }
     }
 }

@@ -55,9 +55,9 @@ impl MemoryPool for BudgetPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        self.memory.try_grow(additional).map_err(|error| {
-            DataFusionError::ResourcesExhausted(format!("{}: {error}", reservation.consumer().name()))
-        })
+        self.memory
+            .try_grow(additional)
+            .map_err(|error| DataFusionError::ResourcesExhausted(format!("{}: {error}", reservation.consumer().name())))
     }
 
     fn reserved(&self) -> usize {

@@ -141,8 +141,10 @@ fn is_time(expr: &Expr) -> bool {
     match expr {
         Expr::Column(column) => column.name == "time",
         Expr::Cast(cast) => {
-            matches!(cast.field.data_type(), DataType::Timestamp(TimeUnit::Nanosecond | TimeUnit::Millisecond | TimeUnit::Microsecond, _))
-                && is_time(&cast.expr)
+            matches!(
+                cast.field.data_type(),
+                DataType::Timestamp(TimeUnit::Nanosecond | TimeUnit::Millisecond | TimeUnit::Microsecond, _)
+            ) && is_time(&cast.expr)
         }
         _ => false,
     }

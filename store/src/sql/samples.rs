@@ -54,24 +54,24 @@ impl SampleRows {
     }
 
     fn batch(&self, series: &[SeriesData], piece: &[(usize, usize, usize)]) -> PortResult<RecordBatch> {
-        let samples = || {
-            piece.iter().flat_map(|&(index, start, end)| {
-                let one = &series[index];
-                let samples = one.timestamps[start..end].iter().zip(&one.values[start..end]);
-                samples.filter(|(_, value)| !is_stale_nan(**value)).map(move |(time, value)| (one, *time, *value))
-            })
-        };
-        let num_rows = samples().count();
+        let mut samples: Vec<(&SeriesData, i64, f64)> = Vec::with_capacity(BATCH_ROWS);
+        for &(index, start, end) in piece {
+            let one = &series[index];
+            let pairs = one.timestamps[start..end].iter().zip(&one.values[start..end]);
+            samples.extend(pairs.filter(|(_, v)| !is_stale_nan(**v)).map(|(time, value)| (one, *time, *value)));
+        }
+        let num_rows = samples.len();
         let column = |column: &usize| -> Result<ArrayRef, arrow::error::ArrowError> {
             Ok(match column {
-                0 => Arc::new(
-                    TimestampMillisecondArray::from_iter_values(samples().map(|s| s.1)).with_timezone("+00:00"),
-                ),
-                1 => Arc::new(StringArray::from_iter_values(samples().map(|s| s.0.labels.metric_name()))),
+                0 => {
+                    let times = TimestampMillisecondArray::from_iter_values(samples.iter().map(|s| s.1));
+                    Arc::new(times.with_timezone("+00:00"))
+                }
+                1 => Arc::new(StringArray::from_iter_values(samples.iter().map(|s| s.0.labels.metric_name()))),
                 2 => {
                     let names = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
                     let mut maps = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
-                    for (one, _, _) in samples() {
+                    for (one, _, _) in &samples {
                         for (name, value) in one.labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
                             maps.keys().append_value(name);
                             maps.values().append_value(value);
@@ -80,7 +80,7 @@ impl SampleRows {
                     }
                     Arc::new(maps.finish())
                 }
-                _ => Arc::new(Float64Array::from_iter_values(samples().map(|s| s.2))),
+                _ => Arc::new(Float64Array::from_iter_values(samples.iter().map(|s| s.2))),
             })
         };
         let columns: Result<Vec<ArrayRef>, _> = self.columns.iter().map(column).collect();

@@ -21,7 +21,10 @@ pub(super) struct ReadStatement {
 /// Parses a query and refuses what is not a single reading statement.
 pub(super) fn parse(query: &str) -> Result<ReadStatement, PortError> {
     if query.len() > QUERY_BYTES_MAX {
-        return Err(PortError::invalid(format!("query of {} bytes is over the limit of {QUERY_BYTES_MAX}", query.len())));
+        return Err(PortError::invalid(format!(
+            "query of {} bytes is over the limit of {QUERY_BYTES_MAX}",
+            query.len()
+        )));
     }
     let mut statements = DFParserBuilder::new(query)
         .build()
@@ -56,10 +59,7 @@ fn check(statement: &Statement) -> Result<(), PortError> {
                 | SqlStatement::ShowVariable { .. }
                 | SqlStatement::ShowFunctions { .. }
         ),
-        Statement::Explain(_)
-        | Statement::CreateExternalTable(_)
-        | Statement::CopyTo(_)
-        | Statement::Reset(_) => false,
+        Statement::Explain(_) | Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => false,
     };
     if reads {
         return Ok(());

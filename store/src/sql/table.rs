@@ -40,15 +40,8 @@ pub(super) fn metrics_schema() -> SchemaRef {
 }
 
 /// The columns of `logs`: those of a split without the record's number.
-const LOG_COLUMNS: [usize; 7] = [
-    column::TIME,
-    column::SERVICE,
-    column::SEVERITY,
-    column::BODY,
-    column::LABELS,
-    column::FIELDS,
-    column::PATTERN_ID,
-];
+const LOG_COLUMNS: [usize; 7] =
+    [column::TIME, column::SERVICE, column::SEVERITY, column::BODY, column::LABELS, column::FIELDS, column::PATTERN_ID];
 
 /// Which table, and where its rows come from.
 #[derive(Debug, Clone)]

@@ -151,9 +151,7 @@ impl<'a> Parser<'a> {
     /// Equality; a severity may be written in any way that programs write it.
     fn equal(&self, target: &Target<'_>, value: &str, at: usize) -> Result<ValueTest, PortError> {
         match target {
-            Target::Property(Property::Severity) => {
-                Ok(ValueTest::Equal(self.severity(value, at)?.as_str().to_owned()))
-            }
+            Target::Property(Property::Severity) => Ok(ValueTest::Equal(self.severity(value, at)?.as_str().to_owned())),
             _ => Ok(ValueTest::Equal(value.to_owned())),
         }
     }
@@ -167,7 +165,9 @@ impl<'a> Parser<'a> {
         value_at: usize,
     ) -> Result<Node, PortError> {
         match target {
-            Target::Body => Err(self.error(at, "the body cannot be compared; use body:\"…\", body=\"…\" or body=~\"…\"")),
+            Target::Body => {
+                Err(self.error(at, "the body cannot be compared; use body:\"…\", body=\"…\" or body=~\"…\""))
+            }
             Target::Property(Property::Severity) => {
                 Ok(target.leaf(ValueTest::Severity(comparison, self.severity(value, value_at)?)))
             }

@@ -59,13 +59,17 @@ impl SplitMeta {
     /// Reads the file and compares the sizes of the others.
     pub(crate) fn load(dir: &Path) -> Result<Self, LogError> {
         let path = dir.join(FILE_NAME);
-        let text = std::fs::read(&path).map_err(|e| LogError::damaged(dir, format!("{FILE_NAME} cannot be read: {e}")))?;
-        let meta: Self =
-            serde_json::from_slice(&text).map_err(|e| LogError::damaged(dir, format!("{FILE_NAME} is not readable: {e}")))?;
+        let text =
+            std::fs::read(&path).map_err(|e| LogError::damaged(dir, format!("{FILE_NAME} cannot be read: {e}")))?;
+        let meta: Self = serde_json::from_slice(&text)
+            .map_err(|e| LogError::damaged(dir, format!("{FILE_NAME} is not readable: {e}")))?;
         if meta.format_version == 0 || meta.format_version > FORMAT_VERSION {
             return Err(LogError::damaged(
                 dir,
-                format!("format version {} is not known; this program reads up to {FORMAT_VERSION}", meta.format_version),
+                format!(
+                    "format version {} is not known; this program reads up to {FORMAT_VERSION}",
+                    meta.format_version
+                ),
             ));
         }
         for file in &meta.files {
