@@ -1,7 +1,17 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Int64Type, UInt32Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::prelude::*;
 use ulid::Ulid;
-use vocab::TenantId;
+use vocab::{Labels, Matcher, MemoryPool, NativeHistogram, TenantId};
 
 use super::*;
+use crate::disk::{Disk, OsDisk};
+use crate::query::postings::{LabelIndex, resolve};
 
 /// A description of a block with 100 bytes and 10 samples.
 pub(crate) fn meta(number: u64, min_time_ms: i64, max_time_ms: i64) -> BlockMeta {
@@ -22,5 +32,229 @@ pub(crate) fn meta(number: u64, min_time_ms: i64, max_time_ms: i64) -> BlockMeta
         samples_bytes: 60,
         index_bytes: 40,
         index_crc32c: 0,
+    }
+}
+
+fn write(
+    parent: &Path,
+    series: &[(Labels, Vec<i64>, Vec<f64>)],
+    histogram_of: Option<&Labels>,
+) -> (PathBuf, BlockMeta) {
+    let ulid = Ulid::from_parts(1_767_268_800_000, 7);
+    let identity = Identity {
+        ulid,
+        tenant: TenantId::default(),
+        level: 0,
+        replaces: Vec::new(),
+        first_ulid: ulid,
+        created_at_ms: 1_767_268_800_000,
+    };
+    let disk: Arc<dyn Disk> = Arc::new(OsDisk);
+    let mut writer = BlockWriter::new(parent, identity, &disk).unwrap();
+    let mut sorted: Vec<_> = series.iter().collect();
+    sorted.sort_by(|a, b| a.0.packed().cmp(b.0.packed()));
+    for (labels, times, values) in sorted {
+        let histograms = if histogram_of == Some(labels) { vec![(77, histogram())] } else { Vec::new() };
+        writer.series(labels, times, values, &histograms).unwrap();
+    }
+    writer.finish().unwrap().expect("samples were written")
+}
+
+fn histogram() -> Arc<NativeHistogram> {
+    Arc::new(NativeHistogram { count: 3.0, sum: 1.5, integer: true, ..NativeHistogram::default() })
+}
+
+/// Many series with one or two chunks each.
+fn many(num_series: u32) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
+    (0..num_series)
+        .map(|n| {
+            let labels = Labels::from_pairs([
+                ("__name__", if n % 2 == 0 { "even" } else { "odd" }),
+                ("instance", &format!("host-{n:05}")),
+                ("zone", &format!("z{}", n % 3)),
+            ]);
+            let length = if n == 5 { 10_000 } else { 1 + i64::from(n % 40) };
+            let times: Vec<i64> = (0..length).map(|i| 1_000_000 + i * 15_000).collect();
+            let values = (0..length).map(|i| (i * i64::from(n + 1)) as f64 / 4.0).collect();
+            (labels, times, values)
+        })
+        .collect()
+}
+
+fn open(dir: &Path) -> Arc<Block> {
+    let cache = Arc::new(super::index_cache::IndexCache::new(&MemoryPool::new("test", 1 << 20)));
+    Arc::new(Block::open(dir, &cache).expect("a good block"))
+}
+
+fn read_all(block: &Arc<Block>) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
+    let index = block.index().unwrap();
+    let mut reader = ChunkReader::new(block).unwrap();
+    let mut read = Vec::new();
+    let all = index.all().unwrap();
+    index
+        .series(&all, |series| {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            for entry in series.chunks.iter().filter(|c| !ChunkReader::is_histogram(c)) {
+                reader.floats(entry, &mut times, &mut values)?;
+            }
+            read.push((series.labels, times, values));
+            Ok(())
+        })
+        .unwrap();
+    read
+}
+
+fn by_labels(mut series: Vec<(Labels, Vec<i64>, Vec<f64>)>) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
+    series.sort_by(|a, b| a.0.cmp(&b.0));
+    series
+}
+
+#[test]
+fn a_block_is_read_back_whole_through_its_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let series = many(300);
+    let (path, meta) = write(dir.path(), &series, Some(&series[4].0));
+    assert_eq!((meta.num_series, meta.num_chunks), (300, 302));
+    let block = open(&path);
+    assert_eq!(by_labels(read_all(&block)), by_labels(series.clone()));
+    let index = block.index().unwrap();
+    assert_eq!(index.names().collect::<Vec<_>>(), ["__name__", "instance", "zone"]);
+    let check = |matchers: &[Matcher], expect: usize| {
+        let found = resolve(&*index, matchers).unwrap();
+        let mut count = 0;
+        index
+            .series(&found.series, |s| {
+                count += usize::from(found.unchecked.iter().all(|m| m.matches_labels(&s.labels)));
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(count, expect, "{matchers:?}");
+    };
+    let new = |op, name: &str, value: &str| Matcher::new(op, name, value).unwrap();
+    use vocab::MatchOp::{Equal, NotEqual, NotRegex, Regex};
+    check(&[], 300);
+    check(&[Matcher::equal("__name__", "even")], 150);
+    check(&[Matcher::equal("instance", "host-00299")], 1);
+    check(&[Matcher::equal("instance", "host-00300")], 0);
+    check(&[Matcher::equal("instance", "a")], 0);
+    check(&[Matcher::equal("nope", "x")], 0);
+    check(&[new(Equal, "nope", ""), Matcher::equal("zone", "z1")], 100);
+    check(&[new(Regex, "instance", "host-000.*")], 100);
+    check(&[new(Regex, "zone", "z0|z2")], 200);
+    check(&[new(NotRegex, "instance", "host-000.*"), Matcher::equal("zone", "z0")], 66);
+    check(&[new(NotEqual, "zone", "z0"), new(NotEqual, "zone", "z1")], 100);
+    let with_histogram = index.with_value("instance", "host-00004").unwrap();
+    index
+        .series(&with_histogram, |s| {
+            let entry = s.chunks.iter().find(|c| ChunkReader::is_histogram(c)).expect("a chunk of histograms");
+            assert_eq!(ChunkReader::new(&block)?.histograms(entry)?, [(77, histogram())]);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn any_parquet_reader_reads_the_chunks_and_the_index_points_at_their_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, _) = write(dir.path(), &many(300), None);
+    let block = open(&path);
+    let index = block.index().unwrap();
+    let mut entries = Vec::new();
+    index
+        .series(&index.all().unwrap(), |s| {
+            entries.extend(s.chunks);
+            Ok(())
+        })
+        .unwrap();
+    let bytes = std::fs::read(path.join(SAMPLES_FILE)).unwrap();
+    let file = File::open(path.join(SAMPLES_FILE)).unwrap();
+    let mut row = 0;
+    for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        let payloads = batch.column_by_name("payload").unwrap().as_binary::<i32>().clone();
+        let min_times = batch.column_by_name("min_time").unwrap().as_primitive::<Int64Type>().clone();
+        let counts = batch.column_by_name("num_samples").unwrap().as_primitive::<UInt32Type>().clone();
+        for i in 0..batch.num_rows() {
+            let entry: &ChunkEntry = &entries[row];
+            let at = usize::try_from(entry.offset).unwrap();
+            assert_eq!(&bytes[at..at + entry.length as usize], payloads.value(i));
+            assert_eq!((entry.min_time, entry.num_samples), (min_times.value(i), counts.value(i)));
+            row += 1;
+        }
+        assert_eq!(payloads.null_count(), 0);
+    }
+    assert_eq!(row, entries.len());
+}
+
+/// The folder of the sample that is kept for ever: a block of format version 1.
+fn stored_sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/block-v1")
+}
+
+fn sample_series() -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
+    let mut series = many(20);
+    series.truncate(4);
+    let irregular: Vec<i64> = (0..100).map(|i| i * 1000 + i % 7).collect();
+    let floats = (0..100).map(|i| (f64::from(i) * 0.37).sin()).collect();
+    series.push((Labels::from_pairs([("__name__", "wave"), ("ünicode", "ja")]), irregular, floats));
+    series.push((Labels::from_pairs([("__name__", "gone")]), vec![1, 2, 3], vec![1.0, vocab::STALE_NAN, -0.0]));
+    series.push((Labels::from_pairs([("__name__", "constant")]), (0..50).collect(), vec![2.5; 50]));
+    series
+}
+
+#[test]
+fn the_stored_block_of_the_first_format_stays_readable() {
+    let dir = stored_sample();
+    if std::env::var_os("TIDEWATCH_WRITE_SAMPLES").is_some() {
+        let made = tempfile::tempdir().unwrap();
+        let series = sample_series();
+        let (path, _) = write(made.path(), &series, Some(&series[0].0));
+        std::fs::create_dir_all(&dir).unwrap();
+        for name in [SAMPLES_FILE, INDEX_FILE, META_FILE] {
+            std::fs::copy(path.join(name), dir.join(name)).unwrap();
+        }
+    }
+    let block = open(&dir);
+    let bits = |series: Vec<(Labels, Vec<i64>, Vec<f64>)>| -> Vec<(Labels, Vec<i64>, Vec<u64>)> {
+        by_labels(series).into_iter().map(|(l, t, v)| (l, t, v.iter().map(|v| v.to_bits()).collect())).collect()
+    };
+    assert_eq!(bits(read_all(&block)), bits(sample_series()));
+    assert_eq!(block.meta().format_version, 1);
+}
+
+#[test]
+fn a_block_from_the_future_is_refused_by_its_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, meta) = write(dir.path(), &many(3), None);
+    let meta = BlockMeta { format_version: 2, ..meta };
+    std::fs::write(path.join(META_FILE), serde_json::to_vec(&meta).unwrap()).unwrap();
+    let cache = Arc::new(super::index_cache::IndexCache::new(&MemoryPool::new("test", 1 << 20)));
+    let error = Block::open(&path, &cache).expect_err("too new").to_string();
+    assert!(error.contains("format version 2"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_index_with_any_byte_changed_is_refused_or_read_but_never_a_panic(at in any::<prop::sample::Index>(), flip in 1u8..) {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _) = write(dir.path(), &many(70), None);
+        let index = path.join(INDEX_FILE);
+        let mut bytes = std::fs::read(&index).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        std::fs::write(&index, &bytes).unwrap();
+        prop_assert!(BlockIndex::load(&index).is_err(), "the checksum covers every byte");
+        // The same with a checksum that fits, as a mistake in writing would have it.
+        let content = bytes.len() - 4;
+        let checksum = crc32c::crc32c(&bytes[..content]).to_le_bytes();
+        bytes[content..].copy_from_slice(&checksum);
+        std::fs::write(&index, &bytes).unwrap();
+        if let Ok(read) = BlockIndex::load(&index) {
+            let _refused_or_read = read.all().and_then(|all| read.series(&all, |_| Ok(())));
+            let _refused_or_read = read.with_value("instance", "host-00012");
+            let _refused_or_read = read.with_values("zone", &mut |_| true);
+        }
     }
 }

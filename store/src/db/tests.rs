@@ -327,6 +327,49 @@ async fn a_second_process_is_told_who_holds_the_folder() {
     assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn flushes_and_restarts_between_concurrent_writers_lose_nothing() {
+    const WRITERS: u32 = 6;
+    const BATCHES: i64 = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let mut refs = [SeriesRef::NONE; 20];
+                for step in 0..BATCHES {
+                    let mut batch = WriteBatch { origin: Origin::Write, ..WriteBatch::default() };
+                    for (host, series_ref) in (0u32..).zip(&refs) {
+                        let series = batch.push_series(series(&format!("w{writer}"), host), *series_ref);
+                        let timestamp = NOON_MS + step * 1000;
+                        batch.samples.push(BatchSample { series, timestamp, value: step as f64 });
+                    }
+                    let outcome = append(&store, &batch).await;
+                    assert_eq!((outcome.accepted, outcome.rejected), (20, 0));
+                    refs.copy_from_slice(&outcome.refs);
+                }
+            })
+        })
+        .collect();
+    while !writers.iter().all(|w| w.is_finished()) {
+        store.flush().await.unwrap();
+        let read = everything(&store).await;
+        assert!(read.iter().all(|s| s.timestamps.is_sorted() && s.timestamps.len() <= 60));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    drop(store);
+    let store = open(dir.path()).await;
+    let read = everything(&store).await;
+    assert_eq!(read.len(), 20 * WRITERS as usize);
+    let all: Vec<f64> = (0..BATCHES).map(|step| step as f64).collect();
+    assert!(read.iter().all(|s| s.values == all));
+    store.compact().await.unwrap();
+    assert_eq!(everything(&store).await, read);
+}
+
 #[tokio::test]
 async fn the_background_task_flushes_when_a_stretch_of_time_ends() {
     let dir = tempfile::tempdir().unwrap();

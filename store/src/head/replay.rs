@@ -31,8 +31,16 @@ struct ReplayedTenant {
     generation: u32,
     /// From the number in the log to the number in this head.
     series: HashMap<u32, SeriesId>,
-    num_samples: u64,
+    /// What the samples of the record under way add up to.
+    added: Added,
     num_orphans: u64,
+}
+
+#[derive(Debug, Default)]
+struct Added {
+    num_samples: u64,
+    bytes: isize,
+    times: Option<(TimestampMs, TimestampMs)>,
 }
 
 impl<'a> Replay<'a> {
@@ -57,11 +65,16 @@ impl<'a> Replay<'a> {
             head: head.tenant_or_new(tenant),
             generation: head.generation(),
             series: HashMap::new(),
-            num_samples: 0,
+            added: Added::default(),
             num_orphans: 0,
         });
         let result = record::visit(parts, replayed);
-        self.num_samples += std::mem::take(&mut replayed.num_samples);
+        let added = std::mem::take(&mut replayed.added);
+        replayed.head.memory.samples_changed(added.bytes);
+        if let Some((min, max)) = added.times {
+            replayed.head.note_times(min, max);
+        }
+        self.num_samples += added.num_samples;
         self.num_orphans += std::mem::take(&mut replayed.num_orphans);
         result
     }
@@ -78,11 +91,10 @@ impl ReplayedTenant {
         if let Some(series) = shard.get_mut(id)
             && series.compare(time, value) == Verdict::New
         {
-            let change = series.add(self.generation, time, value);
-            drop(shard);
-            self.head.note_times(time, time);
-            self.head.memory.samples_changed(change);
-            self.num_samples += 1;
+            self.added.bytes += series.add(self.generation, time, value);
+            self.added.num_samples += 1;
+            let (min, max) = self.added.times.unwrap_or((time, time));
+            self.added.times = Some((min.min(time), max.max(time)));
         }
     }
 }
