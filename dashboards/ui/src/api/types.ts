@@ -58,7 +58,7 @@ export interface HostRow {
   pressure_ratio: N;
   uptime_seconds: N;
   containers: N;
-  os: string;
+  os: string | null;
   cores: N;
   memory_bytes: N;
   last_seen_ms: N;
@@ -190,7 +190,7 @@ export interface LogRow {
   severity: string;
   body: string;
   labels: Labels;
-  fields: Labels;
+  fields: Record<string, string | number | boolean | null>;
   pattern_id: string | null;
 }
 
@@ -207,9 +207,9 @@ export interface Facet {
 export interface LogPattern {
   pattern_id: string;
   template: string;
-  service: string;
+  service: string | null;
   count: number;
-  share: number;
+  share: N;
   buckets: number[];
   first_seen_ms: N;
   new: boolean;

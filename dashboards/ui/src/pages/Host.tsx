@@ -1,10 +1,12 @@
 // One host: utilisation, saturation and errors per resource, containers on it, filesystems with the day they are full.
 import { useParams } from '../router';
 import type { ContainerRow, Filesystem, HostDetail } from '../api/types';
+import { withParams } from '../api/client';
 import { useApi } from '../api/useApi';
 import { Board } from '../chart/Board';
 import { formatValue, seconds } from '../format/units';
 import { useWords } from '../i18n';
+import { useTime } from '../time/TimeContext';
 import { logsPath, To } from '../ui/links';
 import { Mark } from '../ui/Mark';
 import { Panel, Ready } from '../ui/Panel';
@@ -14,7 +16,8 @@ import { AlertList, Facts, Sentence, ServiceLink, Time, Value } from './parts';
 
 export function Host() {
   const { host = '' } = useParams();
-  const loaded = useApi<HostDetail>(`/api/v1/hosts/${encodeURIComponent(host)}`);
+  const { range } = useTime();
+  const loaded = useApi<HostDetail>(withParams(`/api/v1/hosts/${encodeURIComponent(host)}`, { from_ms: range.fromMs, to_ms: range.toMs }));
   return (
     <Ready key={host} loaded={loaded} rows={10}>
       {(data) => <Body data={data} />}

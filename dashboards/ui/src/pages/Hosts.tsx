@@ -2,8 +2,10 @@
 import { navigate } from '../router';
 import type { HostRow } from '../api/types';
 import { useApi } from '../api/useApi';
+import { withParams } from '../api/client';
 import { formatValue, seconds } from '../format/units';
 import { useWords } from '../i18n';
+import { useTime } from '../time/TimeContext';
 import { hostPath, To, useHref, useParam } from '../ui/links';
 import { Empty, Panel, Ready } from '../ui/Panel';
 import { Meter, Spark } from '../ui/Spark';
@@ -26,7 +28,8 @@ export function Hosts() {
   const { t, locale } = useWords();
   const [filter, setFilter] = useParam('filter');
   const href = useHref();
-  const loaded = useApi<{ hosts: HostRow[] }>('/api/v1/hosts');
+  const { range } = useTime();
+  const loaded = useApi<{ hosts: HostRow[] }>(withParams('/api/v1/hosts', { from_ms: range.fromMs, to_ms: range.toMs }));
 
   const columns: Column<HostRow>[] = [
     {
@@ -59,7 +62,7 @@ export function Hosts() {
       {({ hosts }) => {
         const bad = hosts.filter((row) => row.health === 'critical' || row.health === 'warning');
         const wanted = filter.toLowerCase();
-        const rows = hosts.filter((row) => `${row.host} ${row.cluster} ${row.room} ${row.rack} ${row.os}`.toLowerCase().includes(wanted));
+        const rows = hosts.filter((row) => `${row.host} ${row.cluster} ${row.room} ${row.rack} ${row.os ?? ''}`.toLowerCase().includes(wanted));
         return (
           <>
             <Sentence kind={hosts.length === 0 ? 'unknown' : bad.length ? worst(bad.map((row) => row.health)) : 'ok'}>

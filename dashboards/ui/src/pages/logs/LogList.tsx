@@ -210,7 +210,7 @@ const AROUND_MS = 30_000;
 function Detail({ row, onCondition }: { row: LogRow; onCondition: OnCondition }) {
   const { t, locale } = useWords();
   const { utc } = useTime();
-  const pairs = [...Object.entries(row.labels), ...Object.entries(row.fields)];
+  const pairs = [...Object.entries(row.labels), ...Object.entries(row.fields).map(([name, value]) => [name, String(value)])];
   const around = `/logs?${new URLSearchParams({ q: row.service ? `service:"${row.service}"` : '', from: String(row.time_ms - AROUND_MS), to: String(row.time_ms + AROUND_MS) })}`;
   return (
     <div className="log-detail">

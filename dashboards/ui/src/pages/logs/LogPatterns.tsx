@@ -34,7 +34,7 @@ export function LogPatterns({ params, onPick }: Props) {
     { id: 'count', title: t('column.count'), render: (row) => count(row.count, locale), sort: (row) => row.count, figure: true },
     { id: 'share', title: t('column.share'), render: (row) => formatValue(row.share, 'ratio', locale), sort: (row) => row.share, figure: true, wideOnly: true },
     { id: 'trend', title: t('column.trend'), render: (row) => <Spark bars values={row.buckets} label={t('pattern.trend')} />, wideOnly: true },
-    { id: 'service', title: t('column.service'), render: (row) => <ServiceLink service={row.service} />, sort: (row) => row.service, wideOnly: true },
+    { id: 'service', title: t('column.service'), render: (row) => <ServiceLink service={row.service ?? ''} />, sort: (row) => row.service, wideOnly: true },
     { id: 'first', title: t('column.first_seen'), render: (row) => <Time ms={row.first_seen_ms} relative />, sort: (row) => row.first_seen_ms, figure: true, wideOnly: true },
   ];
   return (
