@@ -180,3 +180,6 @@ impl Notifier {
 fn rfc3339(ms: TimestampMs) -> String {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }
+
+#[cfg(test)]
+mod tests;

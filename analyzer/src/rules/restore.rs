@@ -119,3 +119,75 @@ async fn states(
     }
     Ok(newest.into_iter().map(|(labels, (active, seen))| (labels, active, seen)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Room, START_MS};
+
+    const HOUR: i64 = 3_600_000;
+
+    fn facts(hold: Duration) -> RuleFacts<'static> {
+        RuleFacts { group: "g", rule: "A", expression: "x", hold, keep_firing_for: Duration::ZERO }
+    }
+
+    async fn restored(room: &Room, hold: Duration, now_ms: i64) -> Vec<(AlertState, i64)> {
+        let mut table = AlertTable::default();
+        let ctx = Ctx::unlimited();
+        restore(&mut table, &facts(hold), &*room.catalog, &room.store, &ctx, now_ms).await.expect("in memory");
+        table.alerts().into_iter().map(|a| (a.state, a.active_at_ms - START_MS)).collect()
+    }
+
+    fn row(state: AlertState, seen_ms: i64) -> Alert {
+        Alert {
+            group: "g".into(),
+            rule: "A".into(),
+            fingerprint: "1".into(),
+            labels: Labels::from_pairs([("alertname", "A")]),
+            annotations: Labels::empty(),
+            state,
+            value: 1.0,
+            expression: "x".into(),
+            active_at_ms: START_MS,
+            fired_at_ms: None,
+            resolved_at_ms: None,
+            updated_at_ms: seen_ms,
+            ticket_id: Some(7),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fired_still_fires_and_what_was_pending_gets_its_time() {
+        let cases: [(AlertState, i64, u64, i64, Option<i64>); 6] = [
+            // state, away, hold in minutes, last seen after the start, becoming active after the start
+            (AlertState::Firing, 5 * HOUR, 1, HOUR, Some(0)),
+            (AlertState::Pending, 60_000, 1, 30_000, None),
+            (AlertState::Pending, 2 * HOUR, 30, 60_000, None),
+            // 29 of 30 minutes remain: the time away does not count.
+            (AlertState::Pending, 120_000, 30, 60_000, Some(120_000)),
+            // 1 of 30 minutes remains: ten more are given.
+            (AlertState::Pending, 120_000, 30, 29 * 60_000, Some(31 * 60_000 + 600_000 - 30 * 60_000)),
+            (AlertState::Resolved, 1000, 30, 1000, None),
+        ];
+        for (state, away, hold, seen, expect) in cases {
+            let room = Room::new();
+            let row = row(state, START_MS + seen);
+            room.catalog.upsert_alerts(&vocab::TenantId::default(), &[row]).await.expect("in memory");
+            let got = restored(&room, Duration::from_secs(hold * 60), START_MS + seen + away).await;
+            assert_eq!(got.first().map(|g| g.1), expect, "{state:?} away {away} hold {hold}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_series_stands_in_for_a_lost_catalog() {
+        let room = Room::new();
+        let since = START_MS / 1000;
+        let labels = [("__name__", ALERTS_FOR_STATE), ("alertname", "A"), ("pod", "x")];
+        room.store.put(&labels, START_MS + 60_000, since as f64);
+        let got = restored(&room, Duration::from_secs(1800), START_MS + 120_000).await;
+        assert_eq!(got, [(AlertState::Pending, 60_000)]);
+        assert_eq!(restored(&room, Duration::from_secs(60), START_MS + 120_000).await, []);
+        room.store.put(&labels, START_MS + 61_000, vocab::STALE_NAN);
+        assert_eq!(restored(&room, Duration::from_secs(1800), START_MS + 120_000).await, []);
+    }
+}
