@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use vocab::Clock;
 
+use crate::http;
+
 /// Most checks under way at once for one service.
 const CHECKS_AT_ONCE_MAX: usize = 32;
 /// Failed checks in a row after which a ready replica no longer counts as ready: one may be lost to a busy machine.
@@ -48,7 +50,7 @@ impl HealthBook {
     /// An empty book.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         // The plain client cannot fail to build: it has no TLS, proxy or resolver to set up.
-        let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT_MAX).build().unwrap_or_default();
+        let client = http::client().timeout(TIMEOUT_MAX).build().unwrap_or_default();
         Self { client, clock, entries: Mutex::default(), checking: tokio::sync::Mutex::default() }
     }
 

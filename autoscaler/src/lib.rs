@@ -19,6 +19,7 @@ pub mod error;
 mod fall;
 mod guard;
 pub mod health;
+mod http;
 mod inventory;
 mod metrics;
 pub mod observation;

@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use crate::error::OrchestratorError;
+use crate::http;
 
 /// Version of the API: the first one with service status; every engine since 20.10 speaks it.
 const API: &str = "http://docker/v1.41";
@@ -25,7 +26,7 @@ pub struct Engine {
 impl Engine {
     /// An engine; connects when it is used.
     pub fn new(socket: PathBuf) -> Self {
-        let builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).unix_socket(socket.clone());
+        let builder = http::client().timeout(TIMEOUT).unix_socket(socket.clone());
         // The plain client cannot fail to build: it has no TLS, proxy or resolver to set up.
         Self { client: builder.build().unwrap_or_default(), socket }
     }
