@@ -76,7 +76,7 @@ function Body({ status, reload }: { status: ProcessStatus; reload: () => void })
           <table className="table">
             <thead>
               <tr>
-                <th scope="col">{t('column.share')}</th>
+                <th scope="col">{t('column.memory_share')}</th>
                 <th scope="col" className="figure">
                   {t('column.used')}
                 </th>

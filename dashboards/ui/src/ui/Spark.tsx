@@ -41,7 +41,7 @@ export function Spark({ values, width = 96, height = 20, label, bars }: Props) {
 export function Meter({ ratio, text, kind }: { ratio: number | null; text: string; kind?: 'warning' | 'critical' }) {
   return (
     <span className={`meter ${kind ?? ''}`}>
-      <svg width="44" height="6" aria-hidden="true">
+      <svg width="44" height="6" viewBox="0 0 44 6" preserveAspectRatio="none" aria-hidden="true">
         <rect className="meter-ground" width="44" height="6" rx="2" />
         {ratio !== null && <rect className="meter-fill" width={Math.max(0, Math.min(1, ratio)) * 44} height="6" rx="2" />}
       </svg>
