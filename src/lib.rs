@@ -1,11 +1,18 @@
 //! Tidewatch: watches container platforms, understands what it sees, and acts.
 //!
 //! This crate is the wiring only: [`cli`] reads the command line, [`config`] puts the rooms' configuration sections together
-//! ([`yaml`] finds the line of every mistake), [`app`] builds the rooms, starts them and drains them in reverse, [`admin`] shows
-//! the running process to its operator, [`clock`] is the real clock.
+//! ([`yaml`] finds the line of every mistake), [`memory`] sets the budget, [`app`] builds the rooms, starts them and drains them in
+//! reverse, [`admin`] and [`self_metrics`] show the running process to its operator, [`signals`] and [`logging`] are its manners,
+//! [`client`] is for the subcommands that ask a running one, [`clock`] is the real clock.
 
+pub mod admin;
+pub mod app;
 pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod config;
 pub mod logging;
 pub mod memory;
+pub mod self_metrics;
+pub mod signals;
 pub mod yaml;

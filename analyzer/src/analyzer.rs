@@ -112,7 +112,13 @@ impl Analyzer {
         });
         let mut groups = Vec::new();
         let mut statuses = Vec::new();
-        for (file, group) in rule_files(&config).iter().flat_map(|f| f.groups.iter().map(move |g| (&f.file, g))) {
+        let mut wanted = Vec::new();
+        for file in rule_files(&config) {
+            for group in file.groups {
+                wanted.push((file.file.clone(), group));
+            }
+        }
+        for (file, group) in &wanted {
             let mut runner = GroupRunner::new(
                 file,
                 group.clone(),

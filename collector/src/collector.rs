@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::{Mutex, RwLock};
@@ -117,6 +117,7 @@ impl Collector {
             host: RwLock::default(),
             entities: EntityBook::default(),
             sources: SourceBook::default(),
+            epoch: AtomicU64::new(0),
             draining: AtomicBool::new(false),
         });
         Arc::new(Self {
@@ -134,6 +135,7 @@ impl Collector {
         self.shared.draining.store(false, Ordering::Release);
         *self.shared.resolver.write() = Arc::new(config.resolver.clone());
         *self.shared.host.write() = Arc::new(this_host(&config.host));
+        self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         self.apply_pools(&mut running, &config).await;
         self.apply_pieces(&mut running, config).await;
         if running.housekeeping.is_none() {
@@ -236,7 +238,7 @@ impl Collector {
     }
 }
 
-type Start<'a> = Box<dyn FnOnce(CancellationToken) -> JoinHandle<()> + Send + 'a>;
+type Start<'a> = Box<dyn FnOnce(CancellationToken) -> JoinHandle<()> + Send + Sync + 'a>;
 
 /// What is to run.
 #[derive(Default)]
@@ -245,7 +247,7 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn add<F>(&mut self, name: String, config: &impl fmt::Debug, start: impl FnOnce(CancellationToken) -> F + Send + 'a)
+    fn add<F>(&mut self, name: String, config: &impl fmt::Debug, start: impl FnOnce(CancellationToken) -> F + Send + Sync + 'a)
     where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -1,0 +1,176 @@
+//! The `storage` section, and the text that the status page may show.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use vocab::Problems;
+use vocab::duration::parse_duration;
+
+use crate::memory::parse_size;
+use crate::yaml::Document;
+
+/// How long data is kept and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// How far behind a series' newest sample a sample may come; `None` for the defaults of each way in.
+    pub out_of_order_window: Option<Duration>,
+    /// Bytes of metric blocks that are kept.
+    pub metrics_retention_bytes: u64,
+    /// Age up to which metric blocks are kept; by default only the size counts.
+    pub metrics_retention_age: Option<Duration>,
+    /// Bytes of log splits that are kept.
+    pub logs_retention_bytes: Option<u64>,
+    /// Age up to which log splits are kept.
+    pub logs_retention_age: Option<Duration>,
+    /// When written records are forced onto the device.
+    pub fsync: store::wal::FsyncPolicy,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Raw {
+    storage: RawStorage,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStorage {
+    tsdb: RawTsdb,
+    logs: RawLogs,
+    exemplars: RawExemplars,
+    fsync: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawTsdb {
+    out_of_order_time_window: Option<String>,
+    retention: RawRetention,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLogs {
+    retention: RawRetention,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRetention {
+    time: Option<String>,
+    size: Option<String>,
+}
+
+/// Read so that an existing file starts; the number kept per series is fixed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawExemplars {
+    #[serde(rename = "max_exemplars")]
+    _max_exemplars: Option<u64>,
+}
+
+/// Share of the disk that metrics may fill when nothing is said.
+const METRICS_BYTES_DEFAULT: u64 = 20 << 30;
+/// The same for logs.
+const LOGS_BYTES_DEFAULT: u64 = 20 << 30;
+
+/// Checks `storage`.
+pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConfig {
+    let raw: Raw = super::sections::pick(document, &["storage"], problems);
+    let storage = raw.storage;
+    let mut duration = |text: &Option<String>, path: &str| match parse_duration(text.as_deref()?) {
+        Ok(duration) => Some(duration),
+        Err(message) => {
+            problems.add(path, message);
+            None
+        }
+    };
+    let out_of_order_window = duration(&storage.tsdb.out_of_order_time_window, "storage.tsdb.out_of_order_time_window");
+    let metrics_retention_age = duration(&storage.tsdb.retention.time, "storage.tsdb.retention.time");
+    let logs_retention_age = duration(&storage.logs.retention.time, "storage.logs.retention.time");
+    let mut size = |text: &Option<String>, path: &str, default: u64| match text.as_deref().map(parse_size) {
+        None => Some(default),
+        Some(Ok(bytes)) => Some(bytes as u64),
+        Some(Err(error)) => {
+            problems.add(path, error.message());
+            None
+        }
+    };
+    let metrics_retention_bytes = size(&storage.tsdb.retention.size, "storage.tsdb.retention.size", METRICS_BYTES_DEFAULT)
+        .unwrap_or(METRICS_BYTES_DEFAULT);
+    let logs_retention_bytes = size(&storage.logs.retention.size, "storage.logs.retention.size", LOGS_BYTES_DEFAULT);
+    let fsync = match storage.fsync.as_deref() {
+        None | Some("interval") => store::wal::FsyncPolicy::default(),
+        Some("commit") => store::wal::FsyncPolicy::EveryCommit,
+        Some("never") => store::wal::FsyncPolicy::Never,
+        Some(other) => {
+            problems.add("storage.fsync", format!("want interval, commit or never, not {other:?}"));
+            store::wal::FsyncPolicy::default()
+        }
+    };
+    StorageConfig {
+        out_of_order_window,
+        metrics_retention_bytes,
+        metrics_retention_age,
+        logs_retention_bytes,
+        logs_retention_age,
+        fsync,
+    }
+}
+
+/// Keys whose values are secrets wherever they stand.
+const SECRET_KEYS: &[&str] = &["password", "credentials", "bearer_token", "token", "secret", "client_secret"];
+
+/// The text with the values of secret keys replaced, and passwords in URLs too.
+pub(super) fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for line in text.lines() {
+        shown.push_str(&hide(line));
+        shown.push('\n');
+    }
+    shown
+}
+
+fn hide(line: &str) -> String {
+    let mut line = line.to_owned();
+    for key in SECRET_KEYS {
+        let mut from = 0;
+        while let Some(found) = line.get(from..).and_then(|rest| rest.find(key)) {
+            let start = from + found;
+            let end = start + key.len();
+            let word_before = line[..start].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_');
+            let after = line[end..].trim_start_matches(['"', '\'']).trim_start();
+            from = end;
+            if !word_before && after.starts_with(':') {
+                let colon = end + line[end..].find(':').unwrap_or(0) + 1;
+                let value_end = line[colon..].find([',', '}', '#']).map_or(line.len(), |i| colon + i);
+                line.replace_range(colon..value_end, " <secret>");
+                from = colon;
+            }
+        }
+    }
+    if let Some(scheme) = line.find("://") {
+        let rest = &line[scheme + 3..];
+        let authority = rest.find(['/', ' ', '"', '\'']).map_or(rest, |i| &rest[..i]);
+        if let Some(at) = authority.rfind('@') {
+            line.replace_range(scheme + 3..scheme + 3 + at, "<secret>");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = without_secrets(
+            "basic_auth: {username: a, password: hunter2}\n  credentials: 'abc'\n  \"password\": x\n  url: http://u:p@h:1/x\n  password_file: f\n",
+        );
+        for secret in ["hunter2", "abc", "x\n", "u:p"] {
+            assert!(!shown.contains(secret) || secret == "x\n", "{secret} in {shown}");
+        }
+        assert!(shown.contains("username: a") && shown.contains("password_file: f") && shown.contains("@h:1/x"), "{shown}");
+    }
+}

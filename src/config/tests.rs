@@ -1,0 +1,38 @@
+use super::*;
+
+fn mistakes(text: &str) -> Vec<String> {
+    let document = Document::parse("t.yaml", text).expect("YAML");
+    match build(&document, Some(PathBuf::from("t.yaml")), String::new()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.list.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn without_a_file_every_built_in_source_is_on() {
+    let config = load(None).expect("the built-in configuration is right");
+    let sources = &config.collector.sources;
+    assert!(sources.host.is_some() && sources.containers.is_some());
+    assert!(sources.self_metrics.is_some() && sources.system_logs.is_some());
+}
+
+#[test]
+fn an_existing_prometheus_file_starts() {
+    let text = "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\n  external_labels: {region: west}\nalerting:\n  alertmanagers:\n    - static_configs:\n        - targets: []\nrule_files: []\nscrape_configs:\n  - job_name: prometheus\n    static_configs:\n      - targets: ['localhost:9090']\nstorage:\n  tsdb: {out_of_order_time_window: 30m}\n  exemplars: {max_exemplars: 100000}\n";
+    assert_eq!(mistakes(text), Vec::<String>::new());
+    let document = Document::parse("t.yaml", text).expect("YAML");
+    let config = build(&document, None, String::new()).expect("right");
+    assert_eq!(config.external_labels.get("region"), Some("west"));
+    assert_eq!(config.storage.out_of_order_window, Some(Duration::from_secs(1800)));
+    assert!(config.collector.sources.host.is_none(), "with a file, those it lists");
+}
+
+#[test]
+fn unsupported_and_unknown_sections_are_named() {
+    let list = mistakes("remote_write: []\ncolour: red\nstorage: {fsync: sometimes}\nservices:\n  - name: web\n");
+    assert_eq!(list.len(), 4, "{list:#?}");
+    assert!(list[0].starts_with("t.yaml:1: remote_write: `remote_write` is not supported"), "{list:#?}");
+    assert!(list[1].starts_with("t.yaml:2: colour: unknown key"), "{list:#?}");
+    assert!(list.iter().any(|l| l.starts_with("t.yaml:3: storage.fsync: want interval")), "{list:#?}");
+    assert!(list.iter().any(|l| l.starts_with("t.yaml:5: services[0]: say which sources")), "{list:#?}");
+}
