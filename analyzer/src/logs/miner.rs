@@ -31,7 +31,7 @@ pub struct MinerLimits {
 }
 
 impl Default for MinerLimits {
-    /// 10,000 patterns: the most that a view lists, and about 10 MiB.
+    /// 10,000 patterns: the most that a view lists; about 20 MiB for lines of a dozen words, several times that for long ones.
     fn default() -> Self {
         Self { patterns_max: 10_000 }
     }
