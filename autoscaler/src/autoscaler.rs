@@ -135,6 +135,7 @@ impl Autoscaler {
     pub async fn stop(&self) {
         let mut running = self.running.lock().await;
         running.cancel.cancel();
+        running.tasks.close();
         running.tasks.wait().await;
         self.process.lock().take();
         if let Some(process) = running.process.take() {
@@ -157,6 +158,7 @@ impl Autoscaler {
     /// adopted again at once; only those that are gone from the configuration stop, if they say so.
     async fn end(&self, running: &mut Running, next: &AutoscalerConfig) {
         running.cancel.cancel();
+        running.tasks.close();
         running.tasks.wait().await;
         self.process.lock().take();
         if let Some(process) = running.process.take() {
