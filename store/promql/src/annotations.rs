@@ -31,7 +31,7 @@ impl Annotation {
 }
 
 /// Most different remarks of a kind that one query keeps: beyond these nobody reads them.
-const ANNOTATIONS_MAX: usize = 1000;
+pub(crate) const ANNOTATIONS_MAX: usize = 1000;
 
 /// The remarks of a result, each once, in the order they arose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use vocab::sample::SeriesData;
 use vocab::{Ctx, ErrorKind, TimestampMs};
 
 use crate::annotations::Annotations;
-use crate::ast::{Expr, ValueType};
+use crate::ast::{AggregateOp, Expr, ValueType};
 use crate::error::QueryError;
 use crate::eval::{Evaluator, select};
 use crate::fragment;
@@ -94,7 +94,7 @@ impl Engine {
                 let series = evaluator.matrix_at(expr, &grid)?;
                 QueryValue::Matrix(output::matrix_of_windows(series)?)
             }
-            _ => output::instant(evaluator.eval(expr, &grid)?, time_ms)?,
+            _ => output::instant(evaluator.eval(expr, &grid)?, time_ms, sorts(expr))?,
         };
         Ok(evaluator.finish(value))
     }
@@ -248,6 +248,15 @@ impl Engine {
             return Ok(LeafData::Vector(Vector::reserved(vectors, reserved)));
         }
         Ok(LeafData::Raw(Raw { series: raw, reserved }))
+    }
+}
+
+/// Whether the order of an expression's elements means something.
+fn sorts(expr: &Expr) -> bool {
+    match expr.unwrap_parens() {
+        Expr::Call(call) => call.function.name.starts_with("sort"),
+        Expr::Aggregate(aggregate) => matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk),
+        _ => false,
     }
 }
 

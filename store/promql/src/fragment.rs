@@ -17,12 +17,12 @@
 mod compile;
 mod state;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use vocab::Labels;
 use vocab::ports::query::{Fragment, FragmentResult, PartialSeries};
 use vocab::sample::SeriesData;
 
-use crate::annotations::Note;
+use crate::annotations::{ANNOTATIONS_MAX, Note};
 use crate::ast::{Expr, Span};
 use crate::column::{WindowSpec, fill_range_column, is_possibly_not_counter};
 use crate::eval::matching::{GroupIndex, Grouping};
@@ -42,6 +42,8 @@ pub struct FragmentAccumulator {
     fold: Option<Fold>,
     index: GroupIndex,
     scratch: Series,
+    /// Metrics that were remarked on.
+    noted: HashSet<String>,
     result: FragmentResult,
     bytes: usize,
 }
@@ -76,6 +78,7 @@ impl FragmentAccumulator {
             fold: fold.flatten(),
             index: GroupIndex::new(grouping),
             scratch: Series::empty(Labels::empty(), false, fragment.grid.num_steps()),
+            noted: HashSet::new(),
             result: FragmentResult::default(),
             bytes: 0,
         }
@@ -131,12 +134,13 @@ impl FragmentAccumulator {
 
     fn note(&mut self, labels: &Labels) {
         let is_counter_function = matches!(self.fragment.function.as_str(), "rate" | "increase");
-        if is_counter_function && is_possibly_not_counter(labels.metric_name()) {
-            let note = Note::possibly_not_counter(labels);
-            let annotation = ("info".to_owned(), note.text);
-            if !self.result.annotations.contains(&annotation) {
-                self.result.annotations.push(annotation);
-            }
+        let name = labels.metric_name();
+        if !is_counter_function || !is_possibly_not_counter(name) || self.noted.contains(name) {
+            return;
+        }
+        if self.noted.len() < ANNOTATIONS_MAX {
+            self.noted.insert(name.to_owned());
+            self.result.annotations.push(("info".to_owned(), Note::possibly_not_counter(labels).text));
         }
     }
 
@@ -171,11 +175,7 @@ pub fn merge(fragment: &Fragment, results: Vec<FragmentResult>) -> FragmentResul
         out.num_series += result.num_series;
         out.num_samples += result.num_samples;
         out.saw_histograms |= result.saw_histograms;
-        for annotation in result.annotations {
-            if !out.annotations.contains(&annotation) {
-                out.annotations.push(annotation);
-            }
-        }
+        out.annotations.extend(result.annotations);
         for group in result.groups {
             match (index.get(&group.labels), fold) {
                 (Some(slot), Some(fold)) => fold.merge(&mut out.groups[*slot], &group),
@@ -187,6 +187,8 @@ pub fn merge(fragment: &Fragment, results: Vec<FragmentResult>) -> FragmentResul
             }
         }
     }
+    out.annotations.sort_unstable();
+    out.annotations.dedup();
     out
 }
 

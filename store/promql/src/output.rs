@@ -8,8 +8,8 @@ use crate::error::QueryError;
 use crate::eval::{MatrixSeries, merge_by_labels};
 use crate::value::{QueryValue, SampleValue, Series, Value, VectorSample, without_metadata};
 
-/// The answer of an instant query.
-pub(crate) fn instant(value: Value, time_ms: TimestampMs) -> Result<QueryValue, QueryError> {
+/// The answer of an instant query; a vector is ordered by labels unless it is ordered already.
+pub(crate) fn instant(value: Value, time_ms: TimestampMs, ordered: bool) -> Result<QueryValue, QueryError> {
     Ok(match value {
         Value::Scalar(values) => QueryValue::Scalar(time_ms, values.first().copied().unwrap_or(f64::NAN)),
         Value::String(text) => QueryValue::String(time_ms, text),
@@ -18,7 +18,11 @@ pub(crate) fn instant(value: Value, time_ms: TimestampMs) -> Result<QueryValue, 
                 let value = series.get(0)?;
                 Some(VectorSample { labels: series.labels, timestamp: time_ms, value })
             });
-            QueryValue::Vector(samples.collect())
+            let mut samples: Vec<VectorSample> = samples.collect();
+            if !ordered {
+                samples.sort_by(|a, b| a.labels.cmp(&b.labels));
+            }
+            QueryValue::Vector(samples)
         }
     })
 }

@@ -17,7 +17,7 @@ use crate::lexer::{LexError, Op, Token, TokenKind, tokenize};
 use crate::number::{parse_duration_ms, parse_number};
 
 /// Deepest nesting of an expression. Parsing and evaluation recurse, so this bounds their stack.
-pub const DEPTH_MAX: usize = 160;
+pub const DEPTH_MAX: usize = 250;
 /// Longest query text, in bytes.
 pub const QUERY_BYTES_MAX: usize = 1024 * 1024;
 

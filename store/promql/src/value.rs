@@ -45,7 +45,7 @@ pub enum QueryValue {
     Scalar(TimestampMs, f64),
     /// A text at a time.
     String(TimestampMs, String),
-    /// Samples of one time; ordered only when the query sorts.
+    /// Samples of one time, in the order that the query asks for, else ordered by labels.
     Vector(Vec<VectorSample>),
     /// Series, ordered by labels.
     Matrix(Vec<SeriesData>),

@@ -1,5 +1,6 @@
 //! Function calls.
 
+use hashbrown::HashSet;
 use vocab::Labels;
 use vocab::labels::LabelsBuilder;
 use vocab::matcher::MatchOp;
@@ -115,8 +116,11 @@ impl Evaluator<'_> {
 
     /// Remarks on metrics that do not look like counters.
     pub(super) fn note_non_counters(&self, series: &[Series], span: &Span) {
+        let mut noted: HashSet<&str> = HashSet::new();
         for one in series {
-            if is_possibly_not_counter(one.labels.metric_name()) && one.floats.iter().any(|v| !is_absent(*v)) {
+            let name = one.labels.metric_name();
+            let is_odd = is_possibly_not_counter(name) && one.floats.iter().any(|v| !is_absent(*v));
+            if is_odd && noted.insert(name) {
                 self.note(Note::possibly_not_counter(&one.labels), span);
             }
         }

@@ -60,10 +60,24 @@ fn cancelling_ends_a_query() {
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
 
-/// The deepest expression that parses is evaluated on a small stack.
+/// The deepest expressions that parse are evaluated on the stack that threads of a runtime have.
 #[test]
 fn depth_fits_the_stack() {
-    let text = format!("{}m{}", "abs((-".repeat(35), "))".repeat(35));
-    let run = move || ask(&text, &Ctx::unlimited(), EngineOptions::default()).expect("evaluates");
+    let nested = |n: usize| format!("{}m{}", "abs((-".repeat(n), "))".repeat(n));
+    let chain = |n: usize| format!("m{}", " or m".repeat(n));
+    let inside = |n: usize| format!("{}m{}", "sum(".repeat(n), ")".repeat(n));
+    let deepest = |make: &dyn Fn(usize) -> String| {
+        let parses = |n: &usize| promql::parse(&make(*n), &ParseOptions::default()).is_ok();
+        make((1..=promql::DEPTH_MAX).take_while(parses).last().unwrap())
+    };
+    let texts = [deepest(&nested), deepest(&chain), deepest(&inside)];
+    let run = move || {
+        for text in texts {
+            let expr = promql::parse(&text, &ParseOptions::default()).unwrap();
+            let engine = Engine::new(EngineOptions::default());
+            let (memory, ctx) = (memory(), Ctx::unlimited());
+            futures::executor::block_on(engine.instant(&memory, &ctx, &expr, 0)).expect("evaluates");
+        }
+    };
     std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(run).unwrap().join().expect("no overflow");
 }
