@@ -77,7 +77,7 @@ impl OrchestratorError {
             Self::NotScalable { .. } => ErrorKind::Invalid,
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Unreachable { .. } => ErrorKind::Unavailable,
-            Self::Refused { status, .. } if matches!(status, 429 | 503) => ErrorKind::Unavailable,
+            Self::Refused { status: 429 | 503, .. } => ErrorKind::Unavailable,
             Self::Refused { status: 401 | 403, .. } => ErrorKind::Forbidden,
             Self::Refused { .. } => ErrorKind::Invalid,
             Self::Malformed { .. } => ErrorKind::Internal,
