@@ -135,7 +135,9 @@ fn unmount_below(dir: &Path) {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let output = command.output();
+    assert!(output.is_ok(), "{command:?}: {output:?}");
+    let output = output.expect("it was started");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
