@@ -92,3 +92,6 @@ fn each(histogram: &mut NativeHistogram, mut change: impl FnMut(&mut f64)) {
     histogram.positive_buckets.iter_mut().for_each(&mut change);
     histogram.negative_buckets.iter_mut().for_each(&mut change);
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,9 +64,9 @@ fn write(buckets: &[(i32, f64)]) -> (Vec<Span>, Vec<f64>) {
     for &(index, count) in buckets.iter().filter(|b| b.1 != 0.0) {
         match spans.last_mut() {
             Some(span) if index == next => span.length += 1,
-            _ => spans.push(Span { offset: index - next, length: 1 }),
+            _ => spans.push(Span { offset: index.saturating_sub(next), length: 1 }),
         }
-        next = index + 1;
+        next = index.saturating_add(1);
         counts.push(count);
     }
     (spans, counts)
@@ -76,7 +76,8 @@ impl From<&NativeHistogram> for Sparse {
     fn from(h: &NativeHistogram) -> Self {
         Self {
             schema: h.schema,
-            zero_threshold: h.zero_threshold,
+            // A width that is no number cannot be compared with another.
+            zero_threshold: if h.zero_threshold.is_nan() { 0.0 } else { h.zero_threshold },
             zero_count: h.zero_count,
             count: h.count,
             sum: h.sum,
@@ -190,11 +191,12 @@ impl Sparse {
         if self.is_custom() || schema >= self.schema {
             return;
         }
-        let shift = self.schema - schema;
+        // Beyond this everything of a sign is in one bucket.
+        let shift = self.schema.saturating_sub(schema).min(31);
         for buckets in [&mut self.positive, &mut self.negative] {
             let mut out: Vec<(i32, f64)> = Vec::with_capacity(buckets.len());
             for &(index, count) in buckets.iter() {
-                let target = ((index - 1) >> shift) + 1;
+                let target = (index.saturating_sub(1) >> shift).saturating_add(1);
                 match out.last_mut() {
                     Some(last) if last.0 == target => last.1 += count,
                     _ => out.push((target, count)),
@@ -227,7 +229,9 @@ impl Sparse {
                 .into_iter()
                 .flatten()
                 .filter(|(i, c)| {
-                    *c != 0.0 && bound(i - 1, self.schema, &[]) < threshold && bound(*i, self.schema, &[]) > threshold
+                    *c != 0.0
+                        && bound(i.saturating_sub(1), self.schema, &[]) < threshold
+                        && bound(*i, self.schema, &[]) > threshold
                 })
                 .map(|(i, _)| bound(*i, self.schema, &[]))
                 .fold(threshold, f64::max);
@@ -243,7 +247,7 @@ impl Sparse {
         let schema = self.schema;
         for buckets in [&mut self.positive, &mut self.negative] {
             buckets.retain(|(i, c)| {
-                let inside = bound(i - 1, schema, &[]) < threshold;
+                let inside = bound(i.saturating_sub(1), schema, &[]) < threshold;
                 if inside {
                     self.zero_count += c;
                 }
@@ -377,7 +381,7 @@ impl Sparse {
         let mut out = Vec::with_capacity(self.positive.len() + self.negative.len() + 1);
         for &(index, count) in self.negative.iter().rev() {
             let lower = -bound(index, self.schema, &[]);
-            let upper = (-bound(index - 1, self.schema, &[])).min(-self.zero_threshold);
+            let upper = (-bound(index.saturating_sub(1), self.schema, &[])).min(-self.zero_threshold);
             out.push(Bucket { lower, upper, count, zero: false });
         }
         if self.zero_count > 0.0 {
@@ -385,7 +389,7 @@ impl Sparse {
             out.push(Bucket { lower: -threshold, upper: threshold, count: self.zero_count, zero: true });
         }
         for &(index, count) in &self.positive {
-            let mut lower = bound(index - 1, self.schema, &self.custom);
+            let mut lower = bound(index.saturating_sub(1), self.schema, &self.custom);
             if !self.is_custom() {
                 lower = lower.max(self.zero_threshold);
             }

@@ -29,10 +29,10 @@ pub(crate) fn trim(h: &NativeHistogram, limit: f64, upper: bool) -> NativeHistog
     let (schema, is_custom) = (sparse.schema, sparse.is_custom());
     let custom = sparse.custom.clone();
     for (index, slot) in &mut sparse.positive {
-        take(slot, bound(*index - 1, schema, &custom), bound(*index, schema, &custom), !is_custom);
+        take(slot, bound(index.saturating_sub(1), schema, &custom), bound(*index, schema, &custom), !is_custom);
     }
     for (index, slot) in &mut sparse.negative {
-        take(slot, -bound(*index, schema, &[]), -bound(*index - 1, schema, &[]), true);
+        take(slot, -bound(*index, schema, &[]), -bound(index.saturating_sub(1), schema, &[]), true);
     }
     if sparse.zero_count > 0.0 {
         let (low, high) = zero_bounds(&before);
