@@ -247,8 +247,12 @@ struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn add<F>(&mut self, name: String, config: &impl fmt::Debug, start: impl FnOnce(CancellationToken) -> F + Send + Sync + 'a)
-    where
+    fn add<F>(
+        &mut self,
+        name: String,
+        config: &impl fmt::Debug,
+        start: impl FnOnce(CancellationToken) -> F + Send + Sync + 'a,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let start: Start<'a> = Box::new(move |stop| tokio::spawn(start(stop)));

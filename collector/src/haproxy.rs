@@ -115,10 +115,10 @@ fn stamp(shared: &Shared, config: &HaproxyConfig, round: Snapshot, now_ms: Times
     base.extend(config.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())));
     let mut stamped = Snapshot::new(base.iter().copied());
     stamped.metadata = round.metadata;
-    let mut services: BTreeMap<String, String> = BTreeMap::new();
+    let mut backends = Backends::default();
     for (labels, value) in round.samples {
         let mut builder = LabelsBuilder::from(&labels);
-        if let Some(service) = service_of(shared, &cluster, &labels, &mut services, now_ms) {
+        if let Some((_, service)) = backends.service_of(shared, &labels.with("cluster", &cluster)) {
             builder.set("service", &service);
         }
         for (name, text) in &base {
@@ -128,33 +128,44 @@ fn stamp(shared: &Shared, config: &HaproxyConfig, round: Snapshot, now_ms: Times
         }
         stamped.samples.push((builder.build(), value));
     }
+    backends.see(shared, now_ms);
     stamped
 }
 
-fn service_of(
-    shared: &Shared,
-    cluster: &str,
-    labels: &Labels,
-    known: &mut BTreeMap<String, String>,
-    now_ms: TimestampMs,
-) -> Option<String> {
-    let metric = labels.get(METRIC_NAME)?;
-    if !metric.starts_with("haproxy_backend_") && !metric.starts_with("haproxy_server_") {
-        return None;
+/// The services behind the backends that one HAProxy shows.
+#[derive(Debug, Default)]
+pub(crate) struct Backends {
+    /// Backend → (cluster, service); an empty service when the name means none.
+    known: BTreeMap<String, (String, String)>,
+}
+
+impl Backends {
+    /// Cluster and service of a series of a backend or server; `None` for other series and for backends of no service.
+    pub(crate) fn service_of(&mut self, shared: &Shared, labels: &Labels) -> Option<(String, String)> {
+        let metric = labels.get(METRIC_NAME)?;
+        if !metric.starts_with("haproxy_backend_") && !metric.starts_with("haproxy_server_") {
+            return None;
+        }
+        let proxy = labels.get("proxy")?;
+        if !self.known.contains_key(proxy) {
+            let mut sources = BTreeMap::from([("proxy".to_owned(), proxy.to_owned()), ("job".to_owned(), JOB.to_owned())]);
+            if let Some(cluster) = labels.get("cluster") {
+                sources.insert("cluster".to_owned(), cluster.to_owned());
+            }
+            let identity = shared.resolve(&sources);
+            self.known.insert(proxy.to_owned(), (identity.cluster, identity.service));
+        }
+        self.known.get(proxy).filter(|known| !known.1.is_empty()).cloned()
     }
-    let proxy = labels.get("proxy")?;
-    if let Some(service) = known.get(proxy) {
-        return Some(service.clone()).filter(|s| !s.is_empty());
+
+    /// Notes that the backends and their services are still there.
+    pub(crate) fn see(&self, shared: &Shared, now_ms: TimestampMs) {
+        for (proxy, (cluster, service)) in self.known.iter().filter(|(_, (_, service))| !service.is_empty()) {
+            shared.entities.see_replica((cluster, service, ""), &BTreeMap::new(), now_ms);
+            let labels = BTreeMap::from([("kind".to_owned(), "haproxy".to_owned())]);
+            shared.entities.see((EntityKind::Balancer, cluster, proxy), service, labels, now_ms);
+        }
     }
-    let sources = [("proxy", proxy), ("cluster", cluster), ("job", JOB)];
-    let identity = shared.resolve(&sources.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
-    if !identity.service.is_empty() {
-        shared.entities.see_replica((cluster, &identity.service, ""), &BTreeMap::new(), now_ms);
-        let labels = BTreeMap::from([("kind".to_owned(), "haproxy".to_owned())]);
-        shared.entities.see((EntityKind::Balancer, cluster, proxy), &identity.service, labels, now_ms);
-    }
-    known.insert(proxy.to_owned(), identity.service.clone());
-    Some(identity.service).filter(|s| !s.is_empty())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use vocab::{LogRecord, Severity};
 
@@ -19,6 +19,8 @@ use crate::ticker;
 const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 /// Lines of the past at the very first start.
 const LINES_AT_FIRST: &str = "1000";
+/// Longest entry in its JSON form: a message of the longest kind, every byte of it written as a number.
+const ENTRY_BYTES_MAX: usize = 6 * LINE_BYTES_MAX;
 /// How long lines are gathered to one batch.
 const GATHER: Duration = Duration::from_millis(200);
 /// What is read of an entry, beside its cursor and time.
@@ -90,25 +92,27 @@ impl Journal {
         let mut child = self.start(cursor.as_deref())?;
         let stdout =
             child.stdout.take().ok_or_else(|| SourceError::Malformed("journalctl has no output".to_owned()))?;
-        let mut lines = BufReader::with_capacity(64 << 10, stdout).lines();
+        let mut reader = BufReader::with_capacity(64 << 10, stdout);
+        let mut line = Vec::new();
         let mut batch: Vec<LogRecord> = Vec::new();
         let mut last_cursor = None;
         loop {
             let next = tokio::select! {
                 biased;
                 () = sink.stop.cancelled() => break,
-                line = lines.next_line() => Some(line),
+                chunk = read_chunk(&mut reader, &mut line) => Some(chunk),
                 () = sink.shared.clock.sleep(GATHER), if !batch.is_empty() => None,
             };
             let ended = match next {
-                Some(Ok(Some(line))) => {
+                Some(Ok(Chunk::Line)) => {
                     take_line(sink, &line, &mut batch, &mut last_cursor);
+                    line.clear();
                     false
                 }
-                Some(Ok(None) | Err(_)) => true,
-                None => false,
+                Some(Ok(Chunk::Part)) | None => false,
+                Some(Ok(Chunk::End) | Err(_)) => true,
             };
-            let is_due = next_is_due(&batch, ended, &mut lines);
+            let is_due = next_is_due(&batch, ended, &reader);
             if is_due && !flush(sink, &mut batch, last_cursor.as_deref()).await {
                 break;
             }
@@ -143,17 +147,38 @@ fn is_journal(path: &Path) -> bool {
 }
 
 /// A batch is written when it is full, when the stream ended, or when nothing more waits in the buffer.
-fn next_is_due<R: tokio::io::AsyncRead + Unpin>(
-    batch: &[LogRecord],
-    ended: bool,
-    lines: &mut tokio::io::Lines<BufReader<R>>,
-) -> bool {
-    let nothing_waits = lines.get_mut().buffer().is_empty();
+fn next_is_due<R: AsyncRead + Unpin>(batch: &[LogRecord], ended: bool, reader: &BufReader<R>) -> bool {
+    let nothing_waits = reader.buffer().is_empty();
     !batch.is_empty() && (ended || nothing_waits || batch.len() >= BATCH_RECORDS_MAX)
 }
 
-fn take_line(sink: &LogSink, line: &str, batch: &mut Vec<LogRecord>, cursor: &mut Option<String>) {
-    match serde_json::from_str::<Map<String, Value>>(line) {
+/// What one read brought.
+enum Chunk {
+    /// The line is complete.
+    Line,
+    /// More of it follows.
+    Part,
+    /// The stream ended.
+    End,
+}
+
+/// Adds what the buffer holds of the current line. A line over the limit loses its rest and will not parse. Nothing is lost
+/// when this is cancelled: only waiting for the buffer can be.
+async fn read_chunk<R: AsyncRead + Unpin>(reader: &mut BufReader<R>, line: &mut Vec<u8>) -> std::io::Result<Chunk> {
+    let buffer = reader.fill_buf().await?;
+    if buffer.is_empty() {
+        return Ok(Chunk::End);
+    }
+    let end = memchr::memchr(b'\n', buffer);
+    let taken = end.map_or(buffer.len(), |at| at + 1);
+    let room = ENTRY_BYTES_MAX.saturating_sub(line.len());
+    line.extend_from_slice(&buffer[..taken.min(room)]);
+    reader.consume(taken);
+    Ok(if end.is_some() { Chunk::Line } else { Chunk::Part })
+}
+
+fn take_line(sink: &LogSink, line: &[u8], batch: &mut Vec<LogRecord>, cursor: &mut Option<String>) {
+    match serde_json::from_slice::<Map<String, Value>>(line) {
         Ok(entry) => {
             if let Some(text) = entry.get("__CURSOR").and_then(Value::as_str) {
                 *cursor = Some(text.to_owned());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -25,8 +26,10 @@ const RETRY_LONGEST: Duration = Duration::from_secs(10);
 /// Most combinations of host, service and file whose label sets are kept ready.
 const LABEL_SETS_MAX: usize = 1000;
 
-/// Host, named service, file.
-type LabelKey = (String, String, String);
+/// Host, named service, file, and whether the service is a backend's name.
+type LabelKey = (String, String, String, bool);
+/// The epoch of the configuration, and what was made in it.
+type Known = (u64, HashMap<LabelKey, (String, Labels)>);
 
 /// What all records of a source have in common.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +51,7 @@ pub(crate) struct LogSink {
     pub(crate) shape: RecordShape,
     pub(crate) stop: CancellationToken,
     /// The service and the labels of each, because making a label set costs more than parsing a line.
-    known: Mutex<HashMap<LabelKey, (String, Labels)>>,
+    known: Mutex<Known>,
 }
 
 impl LogSink {
@@ -84,15 +87,16 @@ impl LogSink {
             if self.shape.service.is_empty() { program_of(&parsed).to_owned() } else { self.shape.service.clone() }
         });
         let is_backend = parsed.fields.iter().any(|f| f.0 == "backend");
-        let key = (parsed.host.unwrap_or_default(), named, file.to_owned());
-        let known = self.known.lock().get(&key).cloned();
+        let key = (parsed.host.unwrap_or_default(), named, file.to_owned(), is_backend);
+        let epoch = self.shared.epoch.load(Ordering::Acquire);
+        let known = Some(self.known.lock()).filter(|k| k.0 == epoch).and_then(|k| k.1.get(&key).cloned());
         let (service, labels) = known.unwrap_or_else(|| {
-            let made = self.labels(&key, is_backend);
+            let made = self.labels(&key);
             let mut known = self.known.lock();
-            if known.len() >= LABEL_SETS_MAX {
-                known.clear();
+            if known.0 != epoch || known.1.len() >= LABEL_SETS_MAX {
+                *known = (epoch, HashMap::new());
             }
-            known.insert(key, made.clone());
+            known.1.insert(key, made.clone());
             made
         });
         LogRecord {
@@ -106,7 +110,7 @@ impl LogSink {
         }
     }
 
-    fn labels(&self, (host, named, file): &LabelKey, is_backend: bool) -> (String, Labels) {
+    fn labels(&self, (host, named, file, is_backend): &LabelKey) -> (String, Labels) {
         let own = self.shared.host();
         let mut all = self.shape.labels.clone();
         all.extend(own.labels.iter().map(|(n, v)| (n.clone(), v.clone())));
@@ -118,7 +122,7 @@ impl LogSink {
         let mut sources = all.clone();
         if !named.is_empty() {
             // A HAProxy backend's name is only a hint at a service, which the resolver reads.
-            sources.insert(if is_backend { "proxy" } else { "service" }.to_owned(), named.clone());
+            sources.insert(if *is_backend { "proxy" } else { "service" }.to_owned(), named.clone());
         }
         let identity = self.shared.resolve(&sources);
         all.insert("cluster".to_owned(), identity.cluster);

@@ -17,6 +17,7 @@ use crate::config::{ScrapeConfig, ScrapeLimits};
 use crate::error::ScrapeError;
 use crate::exposition::{Entry, Format, Parser, SeriesLine};
 use crate::fetch::{Fetcher, Request, format_of};
+use crate::haproxy;
 use crate::relabel;
 use crate::scrape_cache::ScrapeCache;
 use crate::shared::Shared;
@@ -89,11 +90,19 @@ pub(crate) struct Scraper<'a> {
     /// Labels of the target's series, `cluster` and `service` included where the resolver knows a service.
     target_labels: Labels,
     report_refs: BTreeMap<&'static str, vocab::ports::append::SeriesRef>,
+    /// HAProxy backends that the target exposes, and the services behind them.
+    backends: haproxy::Backends,
 }
 
 impl<'a> Scraper<'a> {
     pub(crate) fn new(of: &'a ScrapeLoop) -> Self {
-        Self { of, cache: ScrapeCache::default(), target_labels: Labels::empty(), report_refs: BTreeMap::new() }
+        Self {
+            of,
+            cache: ScrapeCache::default(),
+            target_labels: Labels::empty(),
+            report_refs: BTreeMap::new(),
+            backends: haproxy::Backends::default(),
+        }
     }
 
     /// The target's labels, with those that name its service; the cache is void when they change.
@@ -159,6 +168,8 @@ impl<'a> Scraper<'a> {
             parsed.entries.clear();
             parsed.metadata.clear();
             self.cache.forget_round();
+        } else {
+            self.backends.see(shared, now_ms);
         }
         self.finish(parsed, result, now_ms, duration).await;
     }
@@ -237,7 +248,7 @@ impl<'a> Scraper<'a> {
     }
 
     /// The exposed labels joined with the target's, relabelled; `None` when relabelling drops the sample.
-    fn series_labels(&self, exposed: &Labels) -> Option<Labels> {
+    fn series_labels(&mut self, exposed: &Labels) -> Option<Labels> {
         let mut labels = LabelsBuilder::from(exposed);
         for (name, value) in &self.target_labels {
             let Some(own) = exposed.get(name) else {
@@ -258,7 +269,16 @@ impl<'a> Scraper<'a> {
         if !relabel::apply(&mut labels, &self.of.config.metric_relabel) {
             return None;
         }
-        let labels = labels.build();
+        let mut labels = labels.build();
+        // A scraped HAProxy shows many services: the backend's name says which, as it does on the CSV page and the socket.
+        if labels.get("service").is_none()
+            && let Some((cluster, service)) = self.backends.service_of(&self.of.shared, &labels)
+        {
+            labels = labels.with("service", &service);
+            if labels.get("cluster").is_none() {
+                labels = labels.with("cluster", &cluster);
+            }
+        }
         (!labels.metric_name().is_empty()).then_some(labels)
     }
 

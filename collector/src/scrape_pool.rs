@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vocab::ports::views::DroppedTarget;
 
-use crate::config::ScrapeConfig;
+use crate::config::{ScrapeConfig, StaticGroup};
 use crate::discovery::{Discovery, look_interval};
+use crate::error::SourceError;
 use crate::fetch::Fetcher;
 use crate::scrape_loop::ScrapeLoop;
 use crate::shared::Shared;
@@ -136,9 +137,30 @@ impl Pool {
         self.view.active.lock().clear();
     }
 
+    /// The groups now; files are read off the runtime, since a network file system may be slow.
+    async fn discover(&mut self) -> (Vec<StaticGroup>, Vec<SourceError>) {
+        if self.config.file_sd.is_empty() {
+            return self.discovery.groups(&self.config);
+        }
+        let (mut discovery, config) = (std::mem::take(&mut self.discovery), Arc::clone(&self.config));
+        let read = tokio::task::spawn_blocking(move || {
+            let found = discovery.groups(&config);
+            (discovery, found)
+        });
+        match read.await {
+            Ok((discovery, found)) => {
+                self.discovery = discovery;
+                found
+            }
+            Err(error) => {
+                (Vec::new(), vec![SourceError::Malformed(format!("reading discovery files failed: {error}"))])
+            }
+        }
+    }
+
     /// Brings the running loops in line with what discovery says.
     async fn sync(&mut self) {
-        let (groups, errors) = self.discovery.groups(&self.config);
+        let (groups, errors) = self.discover().await;
         for error in errors {
             self.shared.metrics.discovery_failures.inc();
             tracing::warn!(job = %self.config.job_name, error = %error, "discovery file not read");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::RwLock;
 use vocab::budget::MemoryPool;
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) host: RwLock<Arc<Host>>,
     pub(crate) entities: EntityBook,
     pub(crate) sources: SourceBook,
+    /// Grows with each configuration: what was derived from an older one is void.
+    pub(crate) epoch: AtomicU64,
     /// Set when the process ends: its sources are not gone then, and their series get no staleness markers.
     pub(crate) draining: AtomicBool,
 }
