@@ -2,13 +2,12 @@
 
 use std::any::Any;
 
-use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
@@ -25,10 +24,8 @@ use crate::prometheus::{federate, labels, query, rules, status, targets};
 use crate::security::door;
 use crate::ui;
 
-/// Where the document is.
+/// Where the document is, for those who took a wrong turn.
 const DOCUMENT_PATH: &str = "/api/openapi.json";
-/// Where Prometheus has its document; JSON is YAML too.
-const DOCUMENT_PATH_PROMETHEUS: &str = "/api/v1/openapi.yaml";
 
 /// The documented routes.
 fn documented() -> (Router<Shared>, OpenApi) {
@@ -38,10 +35,64 @@ fn documented() -> (Router<Shared>, OpenApi) {
         .description(Some("Watches container platforms, understands what it sees, and acts."))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
-    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
+    let (routes, mut document) = OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build())
         .merge(prometheus())
         .merge(tidewatch())
-        .split_for_parts()
+        .routes(routes!(openapi_json))
+        .routes(routes!(openapi_yaml))
+        .split_for_parts();
+    name_operations(&mut document);
+    (routes, document)
+}
+
+/// Names every operation by its method and path, which no other has.
+fn name_operations(document: &mut OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let path = path.replace("/-/", "/prometheus/");
+        let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+        let words = words.collect::<Vec<_>>().join("_");
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("put", &mut item.put),
+            ("head", &mut item.head),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{words}"));
+            }
+        }
+    }
+}
+
+/// The document, ready to be sent.
+#[derive(Debug, Clone)]
+struct Document {
+    json: Bytes,
+    yaml: Bytes,
+}
+
+impl Document {
+    fn new(document: &OpenApi) -> Self {
+        // The document is made of this program's own literals; it always serialises.
+        let value = serde_json::to_value(document).unwrap_or_default();
+        // JSON is YAML, too; on the top level as a block, because that is what people look at.
+        let lines = value.as_object().into_iter().flatten().map(|(key, part)| format!("{key}: {part}\n"));
+        Self { yaml: lines.collect::<String>().into(), json: value.to_string().into() }
+    }
+}
+
+/// This document.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "Frame", responses((status = 200, description = "OpenAPI 3.1")))]
+async fn openapi_json(Extension(document): Extension<Document>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], document.json).into_response()
+}
+
+/// This document, where Prometheus has its own.
+#[utoipa::path(get, path = "/api/v1/openapi.yaml", tag = "Prometheus", responses((status = 200, description = "OpenAPI 3.1", content_type = "application/yaml")))]
+async fn openapi_yaml(Extension(document): Extension<Document>) -> Response {
+    ([(header::CONTENT_TYPE, "application/yaml")], document.yaml).into_response()
 }
 
 fn prometheus() -> OpenApiRouter<Shared> {
@@ -78,6 +129,7 @@ fn prometheus() -> OpenApiRouter<Shared> {
 
 fn tidewatch() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
+        .routes(routes!(status::features))
         .routes(routes!(query::functions))
         .routes(routes!(batch::batch))
         .routes(routes!(sql::sql))
@@ -131,12 +183,6 @@ pub(crate) fn document() -> OpenApi {
 /// The whole service: routes, document, web app, behind the door.
 pub(crate) fn router(app: Shared) -> Router {
     let (routes, document) = documented();
-    // The document is made of this program's own literals; it always serialises.
-    let document: axum::body::Bytes = document.to_json().unwrap_or_default().into();
-    let serve = move || {
-        let document = document.clone();
-        async move { ([(header::CONTENT_TYPE, "application/json")], document) }
-    };
     let panics = app.metrics.panics.clone();
     let on_panic = move |payload: Box<dyn Any + Send + 'static>| {
         panics.inc();
@@ -146,10 +192,9 @@ pub(crate) fn router(app: Shared) -> Router {
         response.map(|body: Body| body)
     };
     routes
-        .route(DOCUMENT_PATH, get(serve.clone()))
-        .route(DOCUMENT_PATH_PROMETHEUS, get(serve))
         .fallback(fallback)
         .method_not_allowed_fallback(wrong_method)
+        .layer(Extension(Document::new(&document)))
         .layer(DefaultBodyLimit::max(ingest::BODY_BYTES_MAX))
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(on_panic))

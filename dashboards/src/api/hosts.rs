@@ -289,22 +289,20 @@ async fn container_rows(view: &View, containers: &[Entity]) -> ApiResult<Vec<Val
 fn charts(of: &str) -> Vec<Value> {
     let rate = |name: &str| format!("rate({name}{{{of}}}[1m])");
     let gauge = |name: &str| format!("{name}{{{of}}}");
-    let ratio = "node_memory_MemAvailable_bytes";
     let real = format!("{of},{REAL_FILESYSTEMS}");
     let used = format!("1 - node_filesystem_avail_bytes{{{real}}} / node_filesystem_size_bytes{{{real}}}");
     let net = |direction: &str| format!("sum(rate(node_network_{direction}_bytes_total{{{of},device!=\"lo\"}}[1m]))");
     let net_errors = |direction: &str| format!("sum(rate(node_network_{direction}_errs_total{{{of}}}[1m]))");
     let mode = format!("avg by (mode) (rate(node_cpu_seconds_total{{{of},mode!=\"idle\"}}[1m]))");
-    let mut memory = chart(
+    let memory = chart(
         "host.memory",
         "bytes",
         &[
-            (format!("{} - {}", gauge("node_memory_MemTotal_bytes"), gauge(ratio)), "used"),
+            (format!("{} - {}", gauge("node_memory_MemTotal_bytes"), gauge("node_memory_MemAvailable_bytes")), "used"),
             (gauge("node_memory_Cached_bytes"), "cache"),
             (gauge("node_memory_MemTotal_bytes"), "total"),
         ],
     );
-    memory["step_lines"] = json!(false);
     vec![
         chart("host.cpu", "ratio", &[(mode, "{{mode}}")]),
         chart(

@@ -40,6 +40,9 @@ const SERVERS: &str = "max by (service) (haproxy_backend_active_servers{service!
 const CPU: &str = "sum by (service) (rate(container_cpu_usage_seconds_total{service!=\"\"}[1m]))";
 const MEMORY: &str = "sum by (service) (container_memory_working_set_bytes{service!=\"\"})";
 
+/// How a query of `tidewatch_forecast` chooses the mean.
+const MEAN: &str = "quantile=\"mean\"";
+
 /// What is known of all services now.
 pub(super) struct Numbers {
     rps: ByLabel,
@@ -316,13 +319,11 @@ fn charts(service: &str, policy: Option<&ScaledService>) -> Vec<Value> {
     let load = load.unwrap_or_else(|| format!("sum(rate({}[1m]))", backend("http_requests_total")));
     let mut rps = chart("service.rps", "rps", &[(load, "load")]);
     if let Some(policy) = policy {
-        if !policy.forecast_query.is_empty() {
-            let bound = |which: &str| format!("{}_{which}", policy.forecast_query);
-            // The analyzer writes the interval beside the mean under a plain series name; another expression has none.
-            let is_name = policy.forecast_query.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':');
-            let (lower, upper) =
-                if is_name { (bound("lower"), bound("upper")) } else { (String::new(), String::new()) };
-            rps["forecast"] = json!({"mean": policy.forecast_query, "lower": lower, "upper": upper});
+        // A forecast's series come one per quantile; a query that names the mean can be asked for the band as well.
+        if policy.forecast_query.contains(MEAN) {
+            let quantile = |name: &str| policy.forecast_query.replace(MEAN, &format!("quantile=\"{name}\""));
+            rps["forecast"] =
+                json!({"mean": policy.forecast_query, "lower": quantile("lower80"), "upper": quantile("upper80")});
         }
         if let Some(target) = policy.target_per_replica
             && let Some(ready) = policy.ready

@@ -64,6 +64,13 @@ pub(crate) async fn config(State(app): State<Shared>) -> PromResult {
     Ok(success(json!({"yaml": app.ports.admin.status().await.config_yaml})))
 }
 
+/// What queries may use.
+#[utoipa::path(get, path = "/api/v1/features", tag = "Prometheus", responses((status = 200, description = "as Prometheus answers")))]
+pub(crate) async fn features() -> PromResult {
+    let functions: BTreeMap<_, _> = promql::functions::catalogue().iter().map(|f| (f.name, true)).collect();
+    Ok(success(json!({"promql_functions": functions})))
+}
+
 /// Whether the WAL is still being replayed.
 #[utoipa::path(get, path = "/api/v1/status/walreplay", tag = "Prometheus", responses((status = 200, description = "as Prometheus answers")))]
 pub(crate) async fn walreplay(State(app): State<Shared>) -> PromResult {
