@@ -111,7 +111,7 @@ impl Autoscaler {
         if let Err(error) = self.shared.switches.load().await {
             tracing::error!(
                 error = chain(&error),
-                "the switches of before are not known; nothing is scaled until they are"
+                "the switches of before are not known yet; no service is taken up until they are"
             );
         }
         let orchestrators = self.start_orchestrators(&mut running, &config).await;

@@ -71,6 +71,8 @@ impl ServiceLoop {
         orchestrator: Arc<dyn Orchestrator>,
         shared: Arc<Shared>,
     ) -> PortResult<Self> {
+        // A stop that was asked for before the restart counts: without the switches nothing is taken up.
+        shared.switches.load().await?;
         let stored = shared.catalog.scaling_state(&shared.tenant, &policy.cluster, &policy.service).await?;
         let state = stored.as_deref().and_then(State::from_bytes).unwrap_or_else(State::new);
         let wall_ms = shared.clock.now_ms();

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::proc_files::{self, TOKEN_VARIABLE};
@@ -124,5 +125,14 @@ pub(crate) fn signal(key: &ProcessKey, boot_id: &str, signal: Signal) {
     let sent = if leads_group { killpg(pid, signal) } else { kill(pid, signal) };
     if let Err(error) = sent {
         tracing::debug!(pid = key.pid, %signal, %error, "a process ended before its signal came");
+    }
+}
+
+/// Takes the end of an adopted process, in case it is a child of this very Tidewatch (handed over at a reload): nobody else
+/// would, and it would stay a zombie.
+pub(crate) fn reap(key: &ProcessKey) {
+    if let Ok(pid) = i32::try_from(key.pid) {
+        // An error says that it is nobody's child here.
+        let _foreign = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
     }
 }

@@ -135,7 +135,10 @@ impl Supervisor {
                 Some(Ok(Some(status))) => status.to_string(),
                 Some(Ok(None)) => return true,
                 _ if proc_files::is_alive(process, &self.boot_id) => return true,
-                _ => "end not seen".to_owned(),
+                _ => {
+                    launch::reap(process);
+                    "end not seen".to_owned()
+                }
             };
             self.children.remove(&row.id);
             self.ready.remove(&row.id);
