@@ -11,9 +11,11 @@ use crate::logs::stage::PatternStore;
 use crate::report::input::PatternRow;
 
 /// Most frequent patterns listed.
-const TOP: usize = 20;
+const TOP: usize = 12;
 /// New patterns listed besides.
-const NEW: usize = 30;
+const NEW: usize = 8;
+/// Longest template shown, in characters: a report is read, not searched.
+const TEMPLATE_CHARS_MAX: usize = 200;
 /// Patterns asked for: the new ones are often rare.
 const ASKED: usize = 500;
 
@@ -68,6 +70,16 @@ impl Gather<'_> {
         rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.template.cmp(&b.template)));
         let (top, rest) = rows.split_at(TOP.min(rows.len()));
         let new = rest.iter().filter(|r| r.is_new).take(NEW);
-        (records, top.iter().chain(new).cloned().collect())
+        (records, top.iter().chain(new).map(shortened).collect())
     }
+}
+
+/// The row with a template that fits on a page.
+fn shortened(row: &PatternRow) -> PatternRow {
+    let mut row = row.clone();
+    if let Some((cut, _)) = row.template.char_indices().nth(TEMPLATE_CHARS_MAX) {
+        row.template.truncate(cut);
+        row.template.push('…');
+    }
+    row
 }
