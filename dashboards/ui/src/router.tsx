@@ -106,7 +106,8 @@ export function Routes({ routes, fallback: Fallback }: { routes: [string, Compon
     if (params) {
       return (
         <ParamsContext.Provider value={params}>
-          <Page />
+          {/* Another host is another page: nothing of the one before stays. */}
+          <Page key={pathname} />
         </ParamsContext.Provider>
       );
     }

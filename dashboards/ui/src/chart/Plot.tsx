@@ -141,9 +141,7 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
     };
     const made = new uPlot(options, dataOf(live.current.frame), element);
     plot.current = made;
-    PAGE.sub(made);
     return () => {
-      PAGE.unsub(made);
       made.destroy();
       plot.current = null;
     };

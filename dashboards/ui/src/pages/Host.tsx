@@ -19,7 +19,7 @@ export function Host() {
   const { range } = useTime();
   const loaded = useApi<HostDetail>(withParams(`/api/v1/hosts/${encodeURIComponent(host)}`, { from_ms: range.fromMs, to_ms: range.toMs }));
   return (
-    <Ready key={host} loaded={loaded} rows={10}>
+    <Ready loaded={loaded} rows={10}>
       {(data) => <Body data={data} />}
     </Ready>
   );

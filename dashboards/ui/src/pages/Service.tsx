@@ -23,7 +23,7 @@ export function Service() {
   );
   useLive(['services', 'decision'], loaded.reload);
   return (
-    <Ready key={service} loaded={loaded} rows={10}>
+    <Ready loaded={loaded} rows={10}>
       {(data) => <Body data={data} reload={loaded.reload} />}
     </Ready>
   );

@@ -26,7 +26,7 @@ export function TicketPage() {
   const { id = '' } = useParams();
   const loaded = useApi<Ticket>(`/api/v1/tickets/${encodeURIComponent(id)}`);
   return (
-    <Ready key={id} loaded={loaded} rows={8}>
+    <Ready loaded={loaded} rows={8}>
       {(ticket) => <Body ticket={ticket} reload={loaded.reload} />}
     </Ready>
   );

@@ -37,7 +37,7 @@ export function TimePicker() {
                 </Choice>
               ))}
             </div>
-            <Exact key={`${range.fromMs} ${utc}`} onDone={close} />
+            <Exact key={`${spec.from} ${spec.to} ${utc}`} onDone={close} />
             <label className="menu-check">
               <input type="checkbox" checked={utc} onChange={(event) => setUtc(event.target.checked)} />
               {t('range.utc')}
