@@ -32,14 +32,12 @@ impl<'a> Tokens<'a> {
         push_lower(token, first);
         let mut end = start + first.len_utf8();
         if !stands_alone(first) {
-            let mut length = 1;
-            for (_, c) in rest {
-                if length == TOKEN_CHARS_MAX || !c.is_alphanumeric() || stands_alone(c) {
+            for (_, c) in rest.take(TOKEN_CHARS_MAX - 1) {
+                if !c.is_alphanumeric() || stands_alone(c) {
                     break;
                 }
                 push_lower(token, c);
                 end += c.len_utf8();
-                length += 1;
             }
         }
         self.at = end;
