@@ -7,7 +7,7 @@ pub(crate) fn nan_first(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }
 
-/// The quantile by linear interpolation between neighbours; sorts `values`.
+/// The quantile by linear interpolation between neighbours; reorders `values`.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
@@ -18,10 +18,13 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| nan_first(*a, *b));
     let rank = q * (values.len() as f64 - 1.0);
     let lower = (rank.floor().max(0.0) as usize).min(values.len() - 1);
     let upper = (lower + 1).min(values.len() - 1);
     let weight = rank - rank.floor();
-    values[lower] * (1.0 - weight) + values[upper] * weight
+    // Only two neighbours are needed, not the whole order.
+    let (_, low, above) = values.select_nth_unstable_by(lower, |a, b| nan_first(*a, *b));
+    let low = *low;
+    let high = if upper == lower { low } else { above.iter().copied().min_by(|a, b| nan_first(*a, *b)).unwrap_or(low) };
+    low * (1.0 - weight) + high * weight
 }

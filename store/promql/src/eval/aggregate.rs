@@ -73,7 +73,8 @@ impl Evaluator<'_> {
                 self.note(Note::invalid_quantile(*q), &param.span());
             }
         }
-        let fold = Fold::parse(aggregate.op.as_str()).filter(|_| vector.series.iter().all(|s| s.histograms.is_empty()));
+        let has_histograms = vector.series.iter().any(|s| !s.histograms.is_empty());
+        let fold = Fold::parse(aggregate.op.as_str()).filter(|_| !has_histograms);
         let mut out = Vec::with_capacity(groups.len());
         for group in groups {
             self.ctx.cancel.check()?;
@@ -85,6 +86,11 @@ impl Evaluator<'_> {
                 continue;
             }
             let mut series = Series::empty(group.labels.clone(), group.drop_name, grid.num_steps());
+            if let (AggregateOp::Quantile, Some(quantiles), false) = (aggregate.op, quantiles, has_histograms) {
+                fill_quantiles(&mut series, quantiles, &group.members, &vector.series);
+                out.push(series);
+                continue;
+            }
             for step in 0..grid.num_steps() {
                 let members = group.members.iter().map(|m| &vector.series[*m]);
                 let samples = members.filter_map(|s| Some((&s.labels, s.get(step)?)));
@@ -309,6 +315,17 @@ impl Evaluator<'_> {
                         .then_with(|| series[a].labels.cmp(&series[b].labels))
                 })
             }
+        }
+    }
+}
+
+fn fill_quantiles(out: &mut Series, quantiles: &[f64], members: &[usize], series: &[Series]) {
+    let mut values = Vec::with_capacity(members.len());
+    for (step, q) in quantiles.iter().enumerate() {
+        values.clear();
+        values.extend(members.iter().map(|m| series[*m].floats[step]).filter(|v| !is_absent(*v)));
+        if !values.is_empty() {
+            out.floats[step] = quantile(*q, &mut values);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::operators::{self, Outcome, drops_name};
 use crate::annotations::Note;
 use crate::ast::{Binary, Cardinality, Matching};
 use crate::error::QueryError;
-use crate::value::{SampleValue, Series, Value};
+use crate::value::{ABSENT, SampleValue, Series, Value, is_absent};
 
 impl Evaluator<'_> {
     pub(super) fn binary(&self, binary: &Binary, grid: &StepGrid) -> Result<Value, QueryError> {
@@ -90,6 +90,9 @@ impl Evaluator<'_> {
         join.collect(many, one);
         for group in 0..join.groups.len() {
             self.ctx.cancel.check()?;
+            if join.whole_columns(group, many, one) {
+                continue;
+            }
             for step in 0..grid.num_steps() {
                 join.step(group, step, many, one, fill_many, fill_one)?;
             }
@@ -150,6 +153,32 @@ impl Join<'_> {
             let group = &mut self.groups[slot];
             if is_many { group.many.push(i) } else { group.one.push(i) }
         }
+    }
+
+    /// Computes all steps of a group at once when it is a matter of one column of numbers on either side.
+    fn whole_columns(&mut self, group: usize, many: &[Series], one: &[Series]) -> bool {
+        let MatchGroup { many: members, one: others, .. } = &self.groups[group];
+        let (&[i], &[j]) = (members.as_slice(), others.as_slice()) else { return false };
+        let (a, b) = (&many[i], &one[j]);
+        let fills = self.matching.fill_left.is_some() || self.matching.fill_right.is_some();
+        let op = self.binary.op;
+        if fills || !drops_name(op) || !a.histograms.is_empty() || !b.histograms.is_empty() {
+            return false;
+        }
+        let labels = self.result_labels(&a.labels, &b.labels);
+        if self.index.contains_key(&labels) {
+            return false;
+        }
+        let column = a.floats.iter().zip(&b.floats).map(|(x, y)| match (is_absent(*x), is_absent(*y)) {
+            (false, false) if self.flipped => operators::scalar(op, *y, *x),
+            (false, false) => operators::scalar(op, *x, *y),
+            _ => ABSENT,
+        });
+        let floats = column.collect();
+        self.index.insert(labels.clone(), self.outputs.len());
+        self.pairs.insert((i, j), self.outputs.len());
+        self.outputs.push(Series { labels, drop_name: a.drop_name, floats, histograms: Vec::new() });
+        true
     }
 
     fn step(
