@@ -209,7 +209,7 @@ const PROGRAM_PATHS: [&str; 7] = ["/api", "/-", "/metrics", "/federate", "/live"
 async fn fallback(State(_app): State<Shared>, request: Request) -> Response {
     let path = request.uri().path();
     let under = |root: &&str| path == *root || path.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
-    if PROGRAM_PATHS.iter().any(|root| under(&root)) {
+    if PROGRAM_PATHS.iter().any(under) {
         return ApiError::new(ErrorKind::NotFound, format!("there is no {path}; see {DOCUMENT_PATH}")).into_response();
     }
     match *request.method() {
