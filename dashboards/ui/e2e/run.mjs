@@ -252,17 +252,17 @@ async function keyboard(browser) {
       '? and Esc',
       async () => {
         await page.keyboard.press('?');
-        await page.locator('dialog.help').waitFor({ timeout: 3000 });
+        await page.locator('dialog.help').waitFor({ timeout: READY_MS });
         await shoot(tab, 'help-1440-light-en');
         await page.keyboard.press('Escape');
-        await page.locator('dialog.help').waitFor({ state: 'detached', timeout: 3000 });
+        await page.locator('dialog.help').waitFor({ state: 'detached', timeout: READY_MS });
       },
     ],
     [
       '/ finds a page',
       async () => {
         await page.keyboard.press('/');
-        await page.locator('dialog.palette').waitFor({ timeout: 3000 });
+        await page.locator('dialog.palette').waitFor({ timeout: READY_MS });
         await page.keyboard.type('autosc');
         await page.waitForTimeout(300);
         await shoot(tab, 'palette-1440-light-en');
@@ -274,28 +274,28 @@ async function keyboard(browser) {
       'Ctrl K opens, Esc closes',
       async () => {
         await page.keyboard.press('Control+k');
-        await page.locator('dialog.palette').waitFor({ timeout: 3000 });
+        await page.locator('dialog.palette').waitFor({ timeout: READY_MS });
         await page.keyboard.press('Escape');
-        await page.locator('dialog.palette').waitFor({ state: 'detached', timeout: 3000 });
+        await page.locator('dialog.palette').waitFor({ state: 'detached', timeout: READY_MS });
       },
     ],
     [
       '- widens the range, z goes back',
       async () => {
         await page.keyboard.press('-');
-        await page.waitForURL(/from=now-2h/, { timeout: 3000 });
+        await page.waitForURL(/from=now-2h/, { timeout: READY_MS });
         await page.keyboard.press('z');
-        await page.waitForURL((url) => !url.searchParams.has('from'), { timeout: 3000 });
+        await page.waitForURL((url) => !url.searchParams.has('from'), { timeout: READY_MS });
       },
     ],
     [
       'the range stays from page to page',
       async () => {
         await page.keyboard.press('-');
-        await page.waitForURL(/from=now-2h/, { timeout: 3000 });
+        await page.waitForURL(/from=now-2h/, { timeout: READY_MS });
         await page.keyboard.press('g');
         await page.keyboard.press('h');
-        await page.waitForURL(/\/hosts\?.*from=now-2h/, { timeout: 3000 });
+        await page.waitForURL(/\/hosts\?.*from=now-2h/, { timeout: READY_MS });
       },
     ],
     [
@@ -307,7 +307,7 @@ async function keyboard(browser) {
         await page.keyboard.press('j');
         while (!(await page.evaluate(() => document.activeElement?.tagName === 'TR'))) await page.keyboard.press('j');
         await page.keyboard.press('Enter');
-        await page.waitForURL(/\/hosts\/.+/, { timeout: 3000 });
+        await page.waitForURL(/\/hosts\/.+/, { timeout: READY_MS });
       },
     ],
     [
@@ -367,7 +367,7 @@ async function queries(browser) {
     [
       'underlined in the editor',
       async () => {
-        const marked = await page.locator('[data-editor="promql"] .cm-mistake').innerText({ timeout: 3000 });
+        const marked = await page.locator('[data-editor="promql"] .cm-mistake').innerText({ timeout: READY_MS });
         if (marked !== '?') throw new Error(`“${marked}” is underlined`);
       },
     ],
@@ -391,11 +391,11 @@ async function queries(browser) {
         await page.mouse.down();
         await page.mouse.move(box.x + box.width * 0.6, box.y + 60, { steps: 4 });
         await page.mouse.up();
-        await page.waitForURL(/from=\d+/, { timeout: 3000 });
+        await page.waitForURL(/from=\d+/, { timeout: READY_MS });
         await page.locator('h1').click();
         await page.evaluate(() => document.activeElement?.blur());
         await page.keyboard.press('z');
-        await page.waitForURL((url) => !url.searchParams.has('from'), { timeout: 3000 });
+        await page.waitForURL((url) => !url.searchParams.has('from'), { timeout: READY_MS });
       },
     ],
   ]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { withParams } from '../src/api/client';
 import { ENTRIES, entryOf } from '../src/frame/nav';
-import { bandOf, quoted, withCondition } from '../src/pages/logs/query';
+import { bandOf, patternNumber, queryMistake, quoted, withCondition } from '../src/pages/logs/query';
 import { matchPath } from '../src/router';
 import { rowAt } from '../src/ui/useVirtual';
 
@@ -43,6 +43,16 @@ describe('the log query', () => {
   test('quotes what is not one word', () => {
     expect(quoted('node-01.example')).toBe('node-01.example');
     expect(quoted('')).toBe('""');
+  });
+
+  test('knows a pattern by its number, exactly', () => {
+    expect(patternNumber('8a380947685801c0')).toBe('9959720778227745216');
+    expect(patternNumber('12')).toBe('12');
+  });
+
+  test('tells where its mistake is', () => {
+    expect(queryMistake('1:3: a word is expected')).toEqual({ column: 3, text: 'a word is expected' });
+    expect(queryMistake('too long')).toEqual({ column: null, text: 'too long' });
   });
 
   test('puts every severity into a band', () => {

@@ -13,10 +13,10 @@ import { Tabs, useTab } from '../ui/Tabs';
 import { LogHistogram } from './logs/LogHistogram';
 import { LogPatterns } from './logs/LogPatterns';
 import { LogSearchList, LogTail } from './logs/LogList';
-import { withCondition } from './logs/query';
+import { patternNumber, queryMistake, withCondition } from './logs/query';
 
 const VIEWS = ['lines', 'patterns'] as const;
-const FACETS = 'service,severity,host,pattern_id,status,backend';
+const FACETS = 'service,severity,host,status,backend';
 
 export function Logs() {
   const { t, locale } = useWords();
@@ -29,6 +29,7 @@ export function Logs() {
   const total = histogram.data?.buckets.reduce((sum, bucket) => sum + Object.values(bucket.counts).reduce((a, b) => a + b, 0), 0) ?? null;
   const add = (name: string, value: string, not = false) => setQuery(withCondition(query, name, value, not));
   const queryFailed = histogram.error?.kind === 'invalid' ? histogram.error : null;
+  const mistake = queryFailed && queryMistake(queryFailed.message);
 
   return (
     <>
@@ -36,8 +37,8 @@ export function Logs() {
         key={query}
         query={query}
         onRun={setQuery}
-        problem={queryFailed?.message ?? null}
-        column={queryFailed?.position?.column ?? null}
+        problem={mistake?.text ?? null}
+        column={queryFailed?.position?.column ?? mistake?.column ?? null}
         live={live === '1'}
         onLive={(on) => setLive(on ? '1' : null)}
       />
@@ -57,7 +58,7 @@ export function Logs() {
           </Panel>
           <Tabs label={t('logs.view')} tabs={VIEWS.map((id) => ({ id, title: t(`logs.view.${id}`) }))} />
           {view === 'patterns' ? (
-            <LogPatterns params={params} onPick={(id) => setQuery(withCondition(query, 'pattern_id', id, false))} />
+            <LogPatterns params={params} onPick={(id) => setQuery(withCondition(query, 'pattern_id', patternNumber(id), false))} />
           ) : (
             <div className="logs-body">
               <Facets params={params} onCondition={add} />

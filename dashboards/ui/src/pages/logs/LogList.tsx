@@ -11,7 +11,7 @@ import { Icon } from '../../ui/Icon';
 import { hostPath, servicePath, To } from '../../ui/links';
 import { Empty, Panel, Ready } from '../../ui/Panel';
 import { useVirtual } from '../../ui/useVirtual';
-import { bandOf } from './query';
+import { bandOf, patternNumber } from './query';
 
 /** Lines per request. */
 const PAGE = 500;
@@ -222,7 +222,7 @@ function Detail({ row, onCondition }: { row: LogRow; onCondition: OnCondition })
             <td>{fullTime(row.time_ms, { locale, utc })}</td>
             <td />
           </tr>
-          {[['service', row.service], ['severity', row.severity], ...pairs, ...(row.pattern_id ? [['pattern_id', row.pattern_id]] : [])].map(([name = '', value = '']) => (
+          {[['service', row.service], ['severity', row.severity], ...pairs, ...(row.pattern_id ? [['pattern_id', patternNumber(row.pattern_id)]] : [])].map(([name = '', value = '']) => (
             <tr key={name}>
               <th scope="row">{name}</th>
               <td>{name === 'service' && value ? <To path={servicePath(value)}>{value}</To> : name === 'host' ? <To path={hostPath(value)}>{value}</To> : value}</td>
