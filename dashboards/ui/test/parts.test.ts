@@ -46,7 +46,7 @@ describe('the log query', () => {
   });
 
   test('knows a pattern by its number, exactly', () => {
-    expect(patternNumber('8a380947685801c0')).toBe('9959720778227745216');
+    expect(patternNumber('8a380947685801c0')).toBe('9959720778227777984');
     expect(patternNumber('12')).toBe('12');
   });
 
