@@ -148,7 +148,8 @@ impl Backends {
         }
         let proxy = labels.get("proxy")?;
         if !self.known.contains_key(proxy) {
-            let mut sources = BTreeMap::from([("proxy".to_owned(), proxy.to_owned()), ("job".to_owned(), JOB.to_owned())]);
+            let mut sources =
+                BTreeMap::from([("proxy".to_owned(), proxy.to_owned()), ("job".to_owned(), JOB.to_owned())]);
             if let Some(cluster) = labels.get("cluster") {
                 sources.insert("cluster".to_owned(), cluster.to_owned());
             }
