@@ -32,6 +32,11 @@ impl Partition {
         found.map_or(Self { width: u8::MAX, number: 0 }, |(partition, _)| partition)
     }
 
+    /// Whether it is one day.
+    pub(crate) fn is_day(self) -> bool {
+        self.width == 0
+    }
+
     /// The time at which it ends.
     pub(crate) fn end(self) -> TimestampMs {
         let days = WIDTHS.get(usize::from(self.width)).copied();
@@ -64,7 +69,8 @@ impl Partitions {
         Partition::of(time, self.width)
     }
 
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.seen.len()
     }
 }

@@ -248,14 +248,14 @@ impl BlockIndex {
         let (mut low, mut high) = (0, values.restarts.len() / 4);
         while low + 1 < high {
             let middle = low.midpoint(high);
-            let mut reader = values.from_restart(middle)?;
+            let mut reader = values.run(middle)?;
             read_value(&mut reader, &mut text)?;
             if text.as_slice() <= wanted.as_bytes() { low = middle } else { high = middle }
         }
         if high == 0 {
             return Ok(RoaringBitmap::new());
         }
-        let mut reader = values.from_restart(low)?;
+        let mut reader = values.run(low)?;
         for _ in 0..RESTART_VALUES {
             if reader.rest.is_empty() {
                 break;
@@ -276,7 +276,7 @@ struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    fn from_restart(&self, index: usize) -> Result<varint::Reader<'a>, CodecError> {
+    fn run(&self, index: usize) -> Result<varint::Reader<'a>, CodecError> {
         let outside = CodecError("a run of values lies outside");
         let at = self.restarts.get(index * 4..).and_then(|r| r.first_chunk::<4>()).ok_or(outside)?;
         let rest = self.entries.get(u32::from_le_bytes(*at) as usize..).ok_or(outside)?;

@@ -101,7 +101,8 @@ impl<'a> Decoder<'a> {
         Self { reader: varint::Reader::new(bytes), state: State::default(), first: true }
     }
 
-    /// The state after the samples read so far, with which the chunk can be continued.
+    /// The state after the samples read so far.
+    #[cfg(test)]
     pub(crate) fn state(&self) -> State {
         self.state
     }

@@ -88,8 +88,7 @@ impl Flush {
         let series = self.tenant.series_of_flush(self.generation);
         let mut partitions = Partitions::default();
         for (_, id) in &series {
-            let parts = self.parts(*id)?;
-            parts.times.iter().chain(parts.histograms.iter().map(|h| &h.0)).for_each(|&t| partitions.add(t));
+            self.note_partitions(*id, &mut partitions)?;
         }
         let mut writers: BTreeMap<Partition, BlockWriter> = BTreeMap::new();
         for (labels, id) in &series {
@@ -116,6 +115,22 @@ impl Flush {
             written.extend(writer.finish()?);
         }
         Ok(written)
+    }
+
+    /// Notes the stretches of time in which a series has samples; most chunks lie in one day and are not decoded for it.
+    fn note_partitions(&self, id: crate::head::SeriesId, partitions: &mut Partitions) -> Result<(), StoreError> {
+        let snapshot = self.tenant.data_of_flush(id, self.generation);
+        let mut parts = Parts::default();
+        for (number, chunk) in snapshot.chunks.iter().enumerate() {
+            if Partition::around(chunk.min_time, chunk.max_time).is_day() {
+                partitions.add(chunk.min_time);
+            } else {
+                parts.compact(&snapshot, number)?;
+            }
+        }
+        let others = snapshot.late.iter().map(|s| s.0).chain(snapshot.histograms.iter().map(|h| h.0));
+        others.chain(parts.times).for_each(|time| partitions.add(time));
+        Ok(())
     }
 
     /// What the head has of a series, sorted.

@@ -29,7 +29,7 @@ pub(super) fn load(dir: &Path, head: &Head) -> Result<(), StoreError> {
 
 /// Writes a tenant's file when it has changed.
 pub(super) fn save(dir: &Path, head: &TenantHead, disk: &Arc<dyn Disk>) -> Result<(), StoreError> {
-    let Some(bytes) = head.side().lock().to_write() else { return Ok(()) };
+    let Some(bytes) = head.side().lock().take_unwritten() else { return Ok(()) };
     let written = write(dir, head, &bytes, disk);
     if written.is_err() {
         head.side().lock().not_written();

@@ -124,7 +124,7 @@ impl SideData {
     }
 
     /// The file's bytes when they have to be written.
-    pub(crate) fn to_write(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn take_unwritten(&mut self) -> Option<Vec<u8>> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
