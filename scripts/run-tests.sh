@@ -12,6 +12,6 @@ npm test --prefix dashboards/ui
 
 cargo build --locked --workspace --all-targets
 if cargo nextest --version >/dev/null 2>&1; then
-  exec cargo nextest run --locked --workspace --all-targets --no-fail-fast
+  exec cargo nextest run --locked --workspace --no-fail-fast
 fi
 exec cargo test --locked --workspace --no-fail-fast --lib --bins --tests

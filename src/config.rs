@@ -89,7 +89,8 @@ fn build(document: &Document, file: Option<PathBuf>, shown: String) -> Result<Co
     let raw: collector::config::RawCollector = sections::pick(document, COLLECTOR, &mut problems);
     let global = raw.global.clone().unwrap_or_default();
     let external_labels = Labels::from_pairs(global.external_labels.clone().unwrap_or_default());
-    let collector = collector::config::check(&raw, resolver, &mut problems);
+    let mut collector = collector::config::check(&raw, resolver, &mut problems);
+    collector.resolve_paths(&base);
     let evaluation_interval = sections::interval(global.evaluation_interval.as_deref(), "global.evaluation_interval", &mut problems);
 
     let rule_files = sections::rule_files(document, &base, &mut problems, &mut elsewhere);
