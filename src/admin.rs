@@ -54,11 +54,18 @@ impl ProcessAdmin {
     /// The admin of a process that is starting.
     #[allow(clippy::too_many_arguments, reason = "called once, where everything is put together")]
     pub(crate) fn new(
-        reloadable: Reloadable, stores: &Stores, budget: Arc<MemoryBudget>, self_metrics: SelfMetrics, clock: Arc<dyn Clock>,
-        log: LogControl, data_dir: PathBuf, config: &Config,
+        reloadable: Reloadable,
+        stores: &Stores,
+        budget: Arc<MemoryBudget>,
+        self_metrics: SelfMetrics,
+        clock: Arc<dyn Clock>,
+        log: LogControl,
+        data_dir: PathBuf,
+        config: &Config,
     ) -> Self {
         let now = clock.now_ms();
-        let state = State { phase: Phase::Starting, shown: config.shown.clone(), problem: String::new(), loaded_at_ms: now };
+        let state =
+            State { phase: Phase::Starting, shown: config.shown.clone(), problem: String::new(), loaded_at_ms: now };
         Self {
             reloadable,
             metrics: Arc::clone(&stores.metrics),

@@ -14,8 +14,8 @@ use store::{LogStore, LogStoreConfig, MetricStore, MetricStoreConfig, SqlEngine,
 use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use vocab::ports::{Appender, Catalog, LogAppender, LogSearcher, Querier};
 use vocab::error::chain;
+use vocab::ports::{Appender, Catalog, LogAppender, LogSearcher, Querier};
 use vocab::telemetry::Telemetry;
 use vocab::{Clock, MemoryBudget, Problems, TenantId};
 
@@ -47,7 +47,9 @@ pub enum StartError {
         reason: String,
     },
     /// The data folder belongs to a running process.
-    #[error("the data folder {path} is in use by process {pid}; stop that process or choose another folder with --data-dir")]
+    #[error(
+        "the data folder {path} is in use by process {pid}; stop that process or choose another folder with --data-dir"
+    )]
     InUse {
         /// The folder.
         path: String,
@@ -120,7 +122,8 @@ impl App {
     pub async fn start(serve: &Serve, clock: Arc<dyn Clock>, log: LogControl) -> Result<Self, StartError> {
         let config = config::load(serve.config.as_deref()).map_err(StartError::Config)?;
         check_roles(&serve.roles)?;
-        let limit = memory::limit_bytes(serve.memory_limit.as_deref()).map_err(|e| StartError::Flag(e.message().to_owned()))?;
+        let limit =
+            memory::limit_bytes(serve.memory_limit.as_deref()).map_err(|e| StartError::Flag(e.message().to_owned()))?;
         let budget = Arc::new(MemoryBudget::new(limit, memory::SHARES));
         let telemetry = Telemetry::new();
         let data_dir = data_dir(serve)?;
@@ -224,7 +227,18 @@ impl App {
         admin.reloadable().apply(config).await;
         admin.set_ready();
         let Stores { metrics, logs, catalog } = store;
-        Ok(Self { metrics, logs, catalog, collector, analyzer, autoscaler, admin, stop_serving, server: Some(server), url })
+        Ok(Self {
+            metrics,
+            logs,
+            catalog,
+            collector,
+            analyzer,
+            autoscaler,
+            admin,
+            stop_serving,
+            server: Some(server),
+            url,
+        })
     }
 
     /// Where the API and the web UI are.
@@ -268,7 +282,11 @@ pub(crate) struct Stores {
 }
 
 async fn open_stores(
-    dir: &Path, config: &Config, budget: &MemoryBudget, telemetry: &Telemetry, clock: &Arc<dyn Clock>,
+    dir: &Path,
+    config: &Config,
+    budget: &MemoryBudget,
+    telemetry: &Telemetry,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Stores, StartError> {
     let room = |room: &'static str, error: &dyn std::error::Error| StartError::Room { room, reason: chain(error) };
     let storage = &config.storage;
@@ -293,7 +311,8 @@ async fn open_stores(
         retention_age: storage.logs_retention_age,
         ..LogStoreConfig::new(dir.join("logs"))
     };
-    let logs = LogStore::open(logs_config, budget, telemetry, Arc::clone(clock)).await.map_err(|e| room("log store", &e))?;
+    let logs =
+        LogStore::open(logs_config, budget, telemetry, Arc::clone(clock)).await.map_err(|e| room("log store", &e))?;
     let path = dir.join("catalog.db").display().to_string();
     let catalog = SqlCatalog::open(&path, Arc::clone(clock)).await.map_err(|e| room("catalog", &e))?;
     Ok(Stores { metrics, logs, catalog: Arc::new(catalog) })
@@ -314,11 +333,14 @@ fn data_dir(serve: &Serve) -> Result<PathBuf, StartError> {
         None => {
             let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
             let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-            let base = base.or(home).ok_or_else(|| StartError::Flag("neither HOME nor --data-dir says where data goes".to_owned()))?;
+            let base = base
+                .or(home)
+                .ok_or_else(|| StartError::Flag("neither HOME nor --data-dir says where data goes".to_owned()))?;
             base.join("tidewatch")
         }
     };
-    let fail = |error: std::io::Error| StartError::DataDir { path: dir.display().to_string(), reason: error.to_string() };
+    let fail =
+        |error: std::io::Error| StartError::DataDir { path: dir.display().to_string(), reason: error.to_string() };
     std::fs::create_dir_all(&dir).map_err(fail)?;
     let probe = dir.join(".writable");
     std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(fail)?;

@@ -40,7 +40,10 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let answer = request.send().await.with_context(|| format!("no answer from {}; is tidewatch running there?", self.base))?;
+        let answer = request
+            .send()
+            .await
+            .with_context(|| format!("no answer from {}; is tidewatch running there?", self.base))?;
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {

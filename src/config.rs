@@ -68,7 +68,12 @@ pub fn load(file: Option<&Path>) -> Result<Config, Problems> {
     };
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| Problems {
-        list: vec![Problem { file: name.clone(), line: 0, path: String::new(), message: format!("cannot be read: {error}") }],
+        list: vec![Problem {
+            file: name.clone(),
+            line: 0,
+            path: String::new(),
+            message: format!("cannot be read: {error}"),
+        }],
     })?;
     let document = Document::parse(&name, &text)?;
     let shown = storage::without_secrets(&text);
@@ -91,7 +96,8 @@ fn build(document: &Document, file: Option<PathBuf>, shown: String) -> Result<Co
     let external_labels = Labels::from_pairs(global.external_labels.clone().unwrap_or_default());
     let mut collector = collector::config::check(&raw, resolver, &mut problems);
     collector.resolve_paths(&base);
-    let evaluation_interval = sections::interval(global.evaluation_interval.as_deref(), "global.evaluation_interval", &mut problems);
+    let evaluation_interval =
+        sections::interval(global.evaluation_interval.as_deref(), "global.evaluation_interval", &mut problems);
 
     let rule_files = sections::rule_files(document, &base, &mut problems, &mut elsewhere);
     let raw: sections::RawAnalyzer = sections::pick(document, ANALYZER, &mut problems);

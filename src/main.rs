@@ -75,13 +75,17 @@ async fn run(command: Command) -> ExitCode {
     }
     let answer = match command {
         Command::CheckConfig { file, format } => return check_config(&file, format),
-        Command::Query { expression, server, time, format } => client::query(&server, &expression, time.as_deref(), format).await,
+        Command::Query { expression, server, time, format } => {
+            client::query(&server, &expression, time.as_deref(), format).await
+        }
         Command::Report { server, last, language, out } => client::report(&server, &last, &language, &out).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tidewatch", &mut std::io::stdout());
             return ExitCode::SUCCESS;
         }
-        Command::Version { format: OutputFormat::Json } => Ok(format!("{{\"version\":\"{}\"}}", env!("CARGO_PKG_VERSION"))),
+        Command::Version { format: OutputFormat::Json } => {
+            Ok(format!("{{\"version\":\"{}\"}}", env!("CARGO_PKG_VERSION")))
+        }
         Command::Version { format: OutputFormat::Table } => Ok(format!("tidewatch {}", env!("CARGO_PKG_VERSION"))),
     };
     match answer {

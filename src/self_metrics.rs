@@ -24,10 +24,14 @@ pub struct SelfMetrics {
 impl SelfMetrics {
     /// Registers them.
     pub fn new(telemetry: &Telemetry, budget: Arc<MemoryBudget>, clock: &dyn Clock) -> Self {
-        let started: FloatGauge =
-            telemetry.register("process_start_time_seconds", "Start of the process, Unix seconds", FloatGauge::default());
+        let started: FloatGauge = telemetry.register(
+            "process_start_time_seconds",
+            "Start of the process, Unix seconds",
+            FloatGauge::default(),
+        );
         started.set(seconds(clock.now_ms()));
-        let info: Family<LabelPairs, Gauge> = telemetry.register("tidewatch_build_info", "Always 1; the version", Family::default());
+        let info: Family<LabelPairs, Gauge> =
+            telemetry.register("tidewatch_build_info", "Always 1; the version", Family::default());
         info.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
         Self {
             telemetry: telemetry.clone(),

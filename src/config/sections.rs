@@ -106,7 +106,10 @@ pub(super) fn resolver(document: &Document, problems: &mut Problems) -> Resolver
 
 /// Reads the files that `rule_files` names; their mistakes carry their own file and line.
 pub(super) fn rule_files(
-    document: &Document, base: &Path, problems: &mut Problems, elsewhere: &mut Problems,
+    document: &Document,
+    base: &Path,
+    problems: &mut Problems,
+    elsewhere: &mut Problems,
 ) -> Vec<RuleFile> {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]

@@ -96,8 +96,9 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
             None
         }
     };
-    let metrics_retention_bytes = size(&storage.tsdb.retention.size, "storage.tsdb.retention.size", METRICS_BYTES_DEFAULT)
-        .unwrap_or(METRICS_BYTES_DEFAULT);
+    let metrics_retention_bytes =
+        size(&storage.tsdb.retention.size, "storage.tsdb.retention.size", METRICS_BYTES_DEFAULT)
+            .unwrap_or(METRICS_BYTES_DEFAULT);
     let logs_retention_bytes = size(&storage.logs.retention.size, "storage.logs.retention.size", LOGS_BYTES_DEFAULT);
     let fsync = match storage.fsync.as_deref() {
         None | Some("interval") => store::wal::FsyncPolicy::default(),
@@ -171,6 +172,9 @@ mod tests {
         for secret in ["hunter2", "abc", "x\n", "u:p"] {
             assert!(!shown.contains(secret) || secret == "x\n", "{secret} in {shown}");
         }
-        assert!(shown.contains("username: a") && shown.contains("password_file: f") && shown.contains("@h:1/x"), "{shown}");
+        assert!(
+            shown.contains("username: a") && shown.contains("password_file: f") && shown.contains("@h:1/x"),
+            "{shown}"
+        );
     }
 }

@@ -2,8 +2,12 @@
 
 use std::process::Command;
 
+use demo::servers::wait_for;
 use serde_json::json;
 use tests::{Tidewatch, binary, scratch};
+
+/// Guards against hanging only.
+const SOON: std::time::Duration = std::time::Duration::from_secs(30);
 
 #[test]
 fn all_mistakes_are_reported_at_once_with_file_line_and_what_would_be_right() {
@@ -53,7 +57,9 @@ async fn a_bad_file_keeps_the_old_one_running() {
             .map(|t| t["scrapePool"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(jobs().await, [json!("first")]);
+    wait_for("the first job's target", SOON, || async { jobs().await == [json!("first")] })
+        .await
+        .expect("the first file is in force");
 
     std::fs::write(&file, "scrape_configs: 7\n").expect("written");
     let refused = tidewatch.api.post("/-/reload", &json!({})).await.expect_err("a bad file is refused");
@@ -62,5 +68,8 @@ async fn a_bad_file_keeps_the_old_one_running() {
 
     std::fs::write(&file, config("second")).expect("written");
     tidewatch.api.post("/-/reload", &json!({})).await.expect("reloads");
-    assert_eq!(jobs().await, [json!("second")]);
+    // Targets are discovered once the job has started.
+    wait_for("the second job's target", SOON, || async { jobs().await == [json!("second")] })
+        .await
+        .expect("the new file is in force");
 }

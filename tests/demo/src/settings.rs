@@ -91,7 +91,7 @@ global:
   scrape_interval: 1s
   scrape_timeout: 900ms
   evaluation_interval: 1s
-sources: {{host: {{}}, containers: {{}}, self: {{}}, system_logs: {{}}}}
+sources: {{host: {{interval: 5s}}, containers: {{interval: 1s}}, self: {{interval: 5s}}, system_logs: {{}}}}
 scrape_configs:
   - job_name: haproxy
     static_configs:
