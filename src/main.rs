@@ -52,11 +52,8 @@ async fn serve(serve: Serve) -> ExitCode {
         () = stop_asked(&mut signals) => return ExitCode::SUCCESS,
     };
     say(&format!("Tidewatch is at {}", app.url()));
-    loop {
-        match signals.next().await {
-            Asked::Reload => app.reload().await,
-            Asked::Stop => break,
-        }
+    while signals.next().await == Asked::Reload {
+        app.reload().await;
     }
     tracing::info!("draining");
     app.drain().await;

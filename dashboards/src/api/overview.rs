@@ -54,13 +54,16 @@ pub(crate) async fn overview(State(app): State<Shared>, caller: Caller, params: 
     let unwell = |health: &str, reason: &str| health != "ok" && !reason.starts_with("the alert ");
     for service in services.iter().filter(|s| unwell(s.health, &s.reason)) {
         let href = format!("/services/{}", encode(&service.service));
-        attention.push(row(service.health, &service.reason, None, &service.service, &href));
+        let what = format!("{}: {}", service.service, service.reason);
+        attention.push(row(service.health, &what, None, &service.service, &href));
     }
     for host in hosts.iter().filter(|h| unwell(h.health, &h.reason)) {
-        attention.push(row(host.health, &host.reason, None, &host.host, &format!("/hosts/{}", encode(&host.host))));
+        let what = format!("{}: {}", host.host, host.reason);
+        attention.push(row(host.health, &what, None, &host.host, &format!("/hosts/{}", encode(&host.host))));
     }
     for source in sources.iter().filter(|s| !s.healthy) {
-        attention.push(row("warning", &source.problem, None, &source.name, "/targets"));
+        let what = format!("{}: {}", source.name, source.problem);
+        attention.push(row("warning", &what, None, &source.name, "/targets"));
     }
     let order = |v: &Value| match v["severity"].as_str() {
         Some("critical") => 0,

@@ -89,7 +89,7 @@ async fn the_overview_says_what_needs_attention() {
     assert_eq!(page["sentence"]["key"], "overview.attention");
     assert_eq!(page["sentence"]["args"], json!({"services": 1, "hosts": 1, "containers": 1, "unhealthy": 2}));
     let what: Vec<_> = page["attention"].as_array().expect("a list").iter().map(|a| &a["what"]).collect();
-    assert_eq!(what, ["2 of 3 replicas are ready", "memory is 95 % full"]);
+    assert_eq!(what, ["web: 2 of 3 replicas are ready", "h1: memory is 95 % full"]);
     assert_eq!(page["attention"][1]["href"], "/hosts/h1");
     assert_eq!(page["collecting"], false);
     assert_eq!(page["sources"][0]["name"], "host");

@@ -91,7 +91,7 @@ pub async fn run(options: &Options, say: &mut (dyn FnMut(String) + Send)) -> Res
     wait_for("tidewatch is ready", Duration::from_secs(60), || api.ready())
         .await
         .with_context(|| log_tail(&options.dir))?;
-    say(format!("Tidewatch watches at {}; open {}/scaling to follow", api.base(), api.base()));
+    say(format!("Tidewatch watches at {}; open {}/autoscaling to follow", api.base(), api.base()));
     let entry = format!("http://127.0.0.1:{}/", haproxy.port);
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
     wait_for("the first replica answers through HAProxy", Duration::from_secs(60), || async {
