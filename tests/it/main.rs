@@ -1,5 +1,7 @@
 //! Whole-program tests. [`tidy`] needs no server; everything else starts the real binary.
 
+#![allow(clippy::panic, clippy::print_stdout, reason = "helpers of tests, not production code")]
+
 mod browser;
 mod closed_loop;
 mod configuration;
