@@ -31,13 +31,16 @@ const Context = createContext<Time | null>(null);
 /** How many zooms `z` can go back. */
 const REMEMBERED = 30;
 
+/** The range of the address as it is now: keys come faster than pages are drawn, and each starts from the one before. */
+export const specNow = (): RangeSpec => fromParams(new URLSearchParams(window.location.search));
+
 export function TimeProvider({ children }: { children: ReactNode }) {
   const [params, setParams] = useSearchParams();
   const spec = useMemo(() => fromParams(params), [params]);
   const [refreshSeconds, setRefresh] = usePreference<number>('refresh', 15);
   const [utc, setUtc] = usePreference<boolean>('utc', false);
   const [now, setNow] = useState({ ms: Date.now(), tick: 0 });
-  const [earlier, setEarlier] = useState<RangeSpec[]>([]);
+  const earlier = useRef<RangeSpec[]>([]);
   const range = useMemo(() => resolve(spec, now.ms), [spec, now]);
 
   const refreshNow = useCallback(() => setNow((before) => ({ ms: Date.now(), tick: before.tick + 1 })), []);
@@ -57,28 +60,27 @@ export function TimeProvider({ children }: { children: ReactNode }) {
     };
   }, [refreshSeconds, refreshNow]);
 
-  const current = useRef(spec);
-  current.current = spec;
   const put = useCallback(
     (next: RangeSpec) => setParams((before) => toParams(next, before)),
     [setParams],
   );
   const setSpec = useCallback(
     (next: RangeSpec) => {
-      if (sameRange(next, current.current)) return;
-      const before = current.current;
-      setEarlier((list) => [...list.slice(-REMEMBERED + 1), before]);
+      const before = specNow();
+      if (sameRange(next, before)) return;
+      earlier.current = [...earlier.current.slice(-REMEMBERED + 1), before];
       setNow((last) => ({ ms: Date.now(), tick: last.tick }));
       put(next);
     },
     [put],
   );
   const back = useCallback(() => {
-    const last = earlier.at(-1);
+    const last = earlier.current.at(-1);
     if (!last) return;
-    setEarlier(earlier.slice(0, -1));
+    earlier.current = earlier.current.slice(0, -1);
     put(last);
-  }, [earlier, put]);
+  }, [put]);
+  const canGoBack = earlier.current.length > 0;
 
   const value = useMemo<Time>(
     () => ({
@@ -90,14 +92,14 @@ export function TimeProvider({ children }: { children: ReactNode }) {
       setSpec,
       select: (fromMs, toMs) => setSpec(absolute(fromMs, toMs)),
       back,
-      canGoBack: earlier.length > 0,
-      shiftBy: (part) => setSpec(shift(range, part, Date.now())),
-      zoomBy: (factor) => setSpec(zoom(spec, range, factor, Date.now())),
+      canGoBack,
+      shiftBy: (part) => setSpec(shift(resolve(specNow(), Date.now()), part, Date.now())),
+      zoomBy: (factor) => setSpec(zoom(specNow(), resolve(specNow(), Date.now()), factor, Date.now())),
       refreshNow,
       setRefresh,
       setUtc,
     }),
-    [spec, range, now.tick, refreshSeconds, utc, setSpec, back, earlier.length, refreshNow, setRefresh, setUtc],
+    [spec, range, now.tick, refreshSeconds, utc, setSpec, back, canGoBack, refreshNow, setRefresh, setUtc],
   );
   return <Context.Provider value={value}>{children}</Context.Provider>;
 }

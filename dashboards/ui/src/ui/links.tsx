@@ -2,16 +2,17 @@
 import { useMemo, type ReactNode } from 'react';
 import { Link, useSearchParams } from '../router';
 import { toParams } from '../time/range';
-import { useTime } from '../time/TimeContext';
+import { specNow, useTime } from '../time/TimeContext';
 
 /** Adds the range in force to a path. */
 export function useHref(): (path: string) => string {
   const { spec } = useTime();
   return useMemo(
+    // A new function for a new range, so that what is drawn is drawn again.
     () => (path: string) => {
       const [bare = '/', query = ''] = path.split('?');
       const asked = new URLSearchParams(query);
-      const params = asked.has('from') ? asked : toParams(spec, asked);
+      const params = asked.has('from') ? asked : toParams(specNow(), asked);
       const text = params.toString();
       return text ? `${bare}?${text}` : bare;
     },
