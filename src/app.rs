@@ -290,9 +290,10 @@ async fn open_stores(
 ) -> Result<Stores, StartError> {
     let room = |room: &'static str, error: &dyn std::error::Error| StartError::Room { room, reason: chain(error) };
     let storage = &config.storage;
+    let default_bytes = crate::disk_share::default_retention_bytes(dir);
     let mut metrics_config = MetricStoreConfig::new(dir.to_path_buf());
     metrics_config.fsync = storage.fsync;
-    metrics_config.retention_bytes = storage.metrics_retention_bytes;
+    metrics_config.retention_bytes = storage.metrics_retention_bytes.unwrap_or(default_bytes);
     metrics_config.retention_time = storage.metrics_retention_age;
     if let Some(window) = storage.out_of_order_window {
         let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
@@ -307,7 +308,7 @@ async fn open_stores(
     metrics.start();
     let logs_config = LogStoreConfig {
         fsync: storage.fsync,
-        retention_bytes: storage.logs_retention_bytes,
+        retention_bytes: Some(storage.logs_retention_bytes.unwrap_or(default_bytes)),
         retention_age: storage.logs_retention_age,
         ..LogStoreConfig::new(dir.join("logs"))
     };

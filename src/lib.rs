@@ -11,6 +11,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+mod disk_share;
 pub mod logging;
 pub mod memory;
 pub mod self_metrics;

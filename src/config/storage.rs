@@ -14,11 +14,11 @@ use crate::yaml::Document;
 pub struct StorageConfig {
     /// How far behind a series' newest sample a sample may come; `None` for the defaults of each way in.
     pub out_of_order_window: Option<Duration>,
-    /// Bytes of metric blocks that are kept.
-    pub metrics_retention_bytes: u64,
+    /// Bytes of metric blocks that are kept; `None` for a share of the disk.
+    pub metrics_retention_bytes: Option<u64>,
     /// Age up to which metric blocks are kept; by default only the size counts.
     pub metrics_retention_age: Option<Duration>,
-    /// Bytes of log splits that are kept.
+    /// Bytes of log splits that are kept; `None` for a share of the disk.
     pub logs_retention_bytes: Option<u64>,
     /// Age up to which log splits are kept.
     pub logs_retention_age: Option<Duration>,
@@ -69,11 +69,6 @@ struct RawExemplars {
     _max_exemplars: Option<u64>,
 }
 
-/// Share of the disk that metrics may fill when nothing is said.
-const METRICS_BYTES_DEFAULT: u64 = 20 << 30;
-/// The same for logs.
-const LOGS_BYTES_DEFAULT: u64 = 20 << 30;
-
 /// Checks `storage`.
 pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConfig {
     let raw: Raw = super::sections::pick(document, &["storage"], problems);
@@ -88,18 +83,15 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
     let out_of_order_window = duration(&storage.tsdb.out_of_order_time_window, "storage.tsdb.out_of_order_time_window");
     let metrics_retention_age = duration(&storage.tsdb.retention.time, "storage.tsdb.retention.time");
     let logs_retention_age = duration(&storage.logs.retention.time, "storage.logs.retention.time");
-    let mut size = |text: &Option<String>, path: &str, default: u64| match text.as_deref().map(parse_size) {
-        None => Some(default),
-        Some(Ok(bytes)) => Some(bytes as u64),
-        Some(Err(error)) => {
+    let mut size = |text: &Option<String>, path: &str| match parse_size(text.as_deref()?) {
+        Ok(bytes) => Some(bytes as u64),
+        Err(error) => {
             problems.add(path, error.message());
             None
         }
     };
-    let metrics_retention_bytes =
-        size(&storage.tsdb.retention.size, "storage.tsdb.retention.size", METRICS_BYTES_DEFAULT)
-            .unwrap_or(METRICS_BYTES_DEFAULT);
-    let logs_retention_bytes = size(&storage.logs.retention.size, "storage.logs.retention.size", LOGS_BYTES_DEFAULT);
+    let metrics_retention_bytes = size(&storage.tsdb.retention.size, "storage.tsdb.retention.size");
+    let logs_retention_bytes = size(&storage.logs.retention.size, "storage.logs.retention.size");
     let fsync = match storage.fsync.as_deref() {
         None | Some("interval") => store::wal::FsyncPolicy::default(),
         Some("commit") => store::wal::FsyncPolicy::EveryCommit,
