@@ -4,13 +4,15 @@
 //! values (a gap is a NaN), and never gives a NaN back for finite input: what cannot be known is `None`.
 //!
 //! [`stats`] has medians, deviations and quantiles; [`season`] finds how long a period is; [`anomaly`] says how unusual the
-//! newest value is; [`forecast`] says what comes next, with intervals.
+//! newest value is; [`forecast`] says what comes next, with intervals; [`mod@regular`] makes values equally spaced that are not.
 
 pub mod anomaly;
 pub mod forecast;
+pub mod regular;
 pub mod season;
 pub mod stats;
 
 pub use anomaly::{ANOMALY_THRESHOLD, AnomalyScore, anomaly_score, anomaly_scores};
 pub use forecast::{Forecast, ForecastOptions, Method, forecast};
+pub use regular::{Regular, regular};
 pub use season::detect_seasons;

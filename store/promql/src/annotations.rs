@@ -196,6 +196,19 @@ impl Note {
         info(with_metric("ignored histograms in a range containing both floats and histograms", labels))
     }
 
+    pub(crate) fn too_few_samples(function: &str, min: usize, labels: &Labels) -> Self {
+        info(with_metric(&format!("{function} needs at least {min} samples in its range"), labels))
+    }
+
+    pub(crate) fn unusable_season(function: &str, labels: &Labels) -> Self {
+        info(with_metric(
+            &format!(
+                "season of {function} is shorter than a few samples or longer than half of the range, it is not used"
+            ),
+            labels,
+        ))
+    }
+
     pub(crate) fn nan_in_quantile(labels: &Labels, nan_result: bool) -> Self {
         let what = if nan_result { "result is NaN" } else { "result is skewed higher" };
         info(with_metric(&format!("input to histogram_quantile has NaN observations, {what}"), labels))

@@ -8,6 +8,7 @@ mod extended;
 mod histogram;
 mod labels;
 pub(crate) mod matching;
+mod model;
 mod operators;
 pub(crate) mod select;
 mod setops;

@@ -96,6 +96,14 @@ static FUNCTIONS: &[Function] = &[
     ),
     stable("acos", &[Vector], 0, Vector, "Arc cosine in radians."),
     stable("acosh", &[Vector], 0, Vector, "Inverse hyperbolic cosine."),
+    stable(
+        "anomaly_score",
+        &[Matrix, Scalar],
+        1,
+        Vector,
+        "How unusual the newest sample of the range is: 0 is normal, 3.5 and more unusual, 100 the most; the season in seconds \
+         is detected when it is not given.",
+    ),
     stable("asin", &[Vector], 0, Vector, "Arc sine in radians."),
     stable("asinh", &[Vector], 0, Vector, "Inverse hyperbolic sine."),
     stable("atan", &[Vector], 0, Vector, "Arc tangent in radians."),
@@ -157,6 +165,14 @@ static FUNCTIONS: &[Function] = &[
     stable("exp", &[Vector], 0, Vector, "Exponential function."),
     experimental("first_over_time", &[Matrix], 0, Vector, "The oldest sample in the range."),
     stable("floor", &[Vector], 0, Vector, "Values rounded down to integers."),
+    stable(
+        "forecast",
+        &[Matrix, Scalar, Scalar],
+        1,
+        Vector,
+        "Value expected in so many seconds, from trend and season of the range; the season in seconds is detected when it is not \
+         given.",
+    ),
     stable("histogram_avg", &[Vector], 0, Vector, "Mean observation of native histograms."),
     stable("histogram_count", &[Vector], 0, Vector, "Number of observations of native histograms."),
     stable(

@@ -86,6 +86,7 @@ const TIME_DEPENDENT: &[&str] = &[
     "minute",
     "month",
     "year",
+    "forecast",
     "predict_linear",
     "time",
     "timestamp",

@@ -2,7 +2,7 @@
 //
 // It lives in a shadow root: there CodeMirror puts its styles into constructed sheets, which the page's content security
 // policy allows, instead of <style> elements, which it does not.
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete';
+import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, type CompletionContext } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
 import { Compartment, EditorState, Prec, StateEffect, StateField } from '@codemirror/state';
@@ -97,6 +97,17 @@ const typeOver = EditorView.domEventHandlers({
   },
 });
 
+/** Functions that the language package does not know, because Prometheus has none such. */
+const OWN_FUNCTIONS = [
+  { label: 'anomaly_score', detail: '(range, [season])', info: 'How unusual the newest sample is: 3.5 and more is unusual', type: 'function' },
+  { label: 'forecast', detail: '(range, horizon, [season])', info: 'The value expected in so many seconds', type: 'function' },
+];
+
+function ownFunctions(context: CompletionContext) {
+  const word = context.matchBefore(/[a-zA-Z_]+$/);
+  return word === null ? null : { from: word.from, options: OWN_FUNCTIONS, validFor: /^[a-zA-Z_]*$/ };
+}
+
 /** Names for completion are looked up over this much of the past. */
 const LOOK_BACK_MS = 12 * 3_600_000;
 
@@ -127,6 +138,7 @@ export default function PromqlEditor({ value, onChange, onRun, error, label, pla
           autocompletion(),
           syntaxHighlighting(colours),
           promql.asExtension(),
+          EditorState.languageData.of(() => [{ autocomplete: ownFunctions }]),
           mistakes,
           typeOver,
           look,

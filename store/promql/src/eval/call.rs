@@ -61,6 +61,7 @@ impl Evaluator<'_> {
                 self.histogram_statistic(call, grid)
             }
             "info" => self.info(expr, call, grid),
+            "forecast" | "anomaly_score" => self.model(call, grid),
             other => Err(QueryError::execution(format!("function {other} is not available")).at(&call.span)),
         }
     }

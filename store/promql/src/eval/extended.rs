@@ -121,13 +121,18 @@ fn check_function(function: RangeFunction, call: &Call, smoothed: bool) -> Resul
     if differences || (counts && !smoothed) {
         return Ok(());
     }
+    Err(unfit_modifier(call, smoothed))
+}
+
+/// A function whose window cannot be seen beyond its borders.
+pub(super) fn unfit_modifier(call: &Call, smoothed: bool) -> QueryError {
     let (word, allowed) = if smoothed {
         ("smoothed", "delta, increase, rate")
     } else {
         ("anchored", "changes, delta, increase, rate, resets")
     };
     let message = format!("{word} modifier can only be used with: {allowed} - not with {}", call.function.name);
-    Err(QueryError::execution(message).at(&call.span))
+    QueryError::execution(message).at(&call.span)
 }
 
 fn extended(

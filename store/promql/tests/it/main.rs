@@ -7,6 +7,8 @@ mod limits;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod notation;
 #[cfg(test)]
 mod properties;
