@@ -126,6 +126,12 @@ pub enum Command {
         #[arg(long, value_name = "FILE", default_value = "tidewatch-report.html")]
         out: PathBuf,
     },
+    /// Run the autoscaler's planner alone, without a store.
+    Autoscale {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::autoscale::Autoscale,
+    },
     /// Print shell completions.
     Completions {
         /// The shell.

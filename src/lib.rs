@@ -3,10 +3,12 @@
 //! This crate is the wiring only: [`cli`] reads the command line, [`config`] puts the rooms' configuration sections together
 //! ([`yaml`] finds the line of every mistake), [`memory`] sets the budget, [`app`] builds the rooms, starts them and drains them in
 //! reverse, [`admin`] and [`self_metrics`] show the running process to its operator, [`signals`] and [`logging`] are its manners,
-//! [`client`] is for the subcommands that ask a running one, [`clock`] is the real clock.
+//! [`client`] is for the subcommands that ask a running one, [`clock`] is the real clock, [`autoscale`] runs
+//! the planner alone.
 
 pub mod admin;
 pub mod app;
+pub mod autoscale;
 pub mod cli;
 pub mod client;
 pub mod clock;

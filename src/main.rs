@@ -8,7 +8,7 @@ use tidewatch::app::{App, StartError};
 use tidewatch::cli::{Cli, Command, LogFormat, OutputFormat, Serve};
 use tidewatch::clock::SystemClock;
 use tidewatch::signals::{Asked, Signals};
-use tidewatch::{client, config, logging};
+use tidewatch::{autoscale, client, config, logging};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -18,6 +18,9 @@ const STACK_BYTES: usize = 16 << 20;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Autoscale { command }) = &cli.command {
+        return autoscale::run(command);
+    }
     // The only TLS provider; a second installation cannot happen here.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
@@ -76,6 +79,7 @@ async fn run(command: Command) -> ExitCode {
             client::query(&server, &expression, time.as_deref(), format).await
         }
         Command::Report { server, last, language, out } => client::report(&server, &last, &language, &out).await,
+        Command::Autoscale { command } => return autoscale::run(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tidewatch", &mut std::io::stdout());
             return ExitCode::SUCCESS;

@@ -8,7 +8,7 @@
 //! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.
 //! `service_loop` drives the rounds of one service, `balance` those of one balancer, `inventory` writes down what runs,
 //! `series` what was done; `switches` are turned by people through `view`. [`Autoscaler`] starts and stops all of it from the
-//! configuration in [`config`]. [`testing`] holds a fake orchestrator and the suite that every orchestrator must pass.
+//! configuration in [`config`]. [`step`] is the pipeline as a filter for simulators. [`testing`] holds a fake orchestrator and the suite that every orchestrator must pass.
 
 mod autoscaler;
 mod balance;
@@ -32,6 +32,7 @@ pub mod recommend;
 mod series;
 mod service_loop;
 pub mod state;
+pub mod step;
 mod switches;
 pub mod testing;
 #[cfg(test)]

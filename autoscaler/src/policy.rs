@@ -53,7 +53,21 @@ pub struct Target {
     pub saturation: Option<f64>,
 }
 
+/// The share of its saturation that a replica should carry when nothing else is said: below it hardly any request is slow.
+pub const CARRIED_SHARE: f64 = 0.8;
+
 impl Target {
+    /// Demand, which has no ceiling, of replicas that are saturated at a load: each should carry [`CARRIED_SHARE`] of it.
+    pub fn demand(kind: TargetKind, saturated_at: f64) -> Self {
+        Self {
+            kind,
+            value: saturated_at * CARRIED_SHARE,
+            query: String::new(),
+            count_query: String::new(),
+            saturation: None,
+        }
+    }
+
     /// The target in words: `100 RPS per replica`.
     pub fn words(&self) -> String {
         format!("{} {} per replica", short(self.value), self.kind.unit())
@@ -124,6 +138,35 @@ pub struct Policy {
 const SHORT_HOLD: Duration = Duration::from_secs(60);
 
 impl Policy {
+    /// The policy of a service that nobody has tuned: every default in one place.
+    pub fn untuned(service: &str, target: Target) -> Self {
+        let hold = Duration::from_secs(300);
+        Self {
+            name: service.to_owned(),
+            service: service.to_owned(),
+            cluster: String::new(),
+            orchestrator: String::new(),
+            min: 1,
+            max: 1,
+            mode: ScalingMode::Act,
+            interval: Duration::from_secs(5),
+            scrape_interval: Duration::from_secs(15),
+            targets: vec![target],
+            queue_query: String::new(),
+            confirm_query: String::new(),
+            forecast_query: String::new(),
+            tolerance: 0.1,
+            hold,
+            stabilization_up: Duration::ZERO,
+            cooldown: Duration::from_secs(30),
+            turn_pause: hold * 2,
+            scale_in: Pace { replicas: 1, percent: 10.0, period: Duration::from_secs(60) },
+            scale_out: None,
+            startup: Duration::from_secs(30),
+            notes: Vec::new(),
+        }
+    }
+
     /// The notes, and what follows from the numbers.
     pub fn all_notes(&self) -> Vec<String> {
         let mut notes = self.notes.clone();
