@@ -21,8 +21,11 @@ use crate::balancers::haproxy::HaproxyBackend;
 use crate::config::AutoscalerConfig;
 use crate::inventory;
 use crate::metrics::Metrics;
+use crate::metrics_api::{self, MetricsApiDeps, ObjectNames};
 use crate::observe::Observer;
 use crate::orchestrator::Orchestrator;
+use crate::orchestrators::breaker::Guarded;
+use crate::orchestrators::kubernetes::ClusterReader;
 use crate::orchestrators::process::{ProcessOrchestrator, ProcessReplica};
 use crate::orchestrators::swarm::SwarmOrchestrator;
 use crate::policy::Policy;
@@ -70,6 +73,7 @@ pub struct Autoscaler {
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
     dir: PathBuf,
+    metrics_api: MetricsApiDeps,
     policies: Arc<RwLock<Vec<Policy>>>,
     running: AsyncMutex<Running>,
     process: Mutex<Option<Arc<ProcessOrchestrator>>>,
@@ -78,6 +82,14 @@ pub struct Autoscaler {
 impl Autoscaler {
     /// An autoscaler that scales nothing until [`Autoscaler::apply`].
     pub fn new(deps: AutoscalerDeps, tenant: TenantId) -> Arc<Self> {
+        let metrics_api = MetricsApiDeps {
+            querier: Arc::clone(&deps.querier),
+            clock: Arc::clone(&deps.clock),
+            memory: Arc::clone(&deps.memory),
+            engine: deps.engine.clone(),
+            tenant: tenant.clone(),
+            names: None,
+        };
         let observer = Observer::new(deps.querier, deps.engine, deps.memory, Arc::clone(&deps.clock), tenant.clone());
         let shared = Shared {
             switches: Switches::new(tenant.clone(), Arc::clone(&deps.catalog), Arc::clone(&deps.clock)),
@@ -94,6 +106,7 @@ impl Autoscaler {
             catalog: deps.catalog,
             clock: deps.clock,
             dir: deps.dir,
+            metrics_api,
             policies: Arc::default(),
             running: AsyncMutex::default(),
             process: Mutex::default(),
@@ -116,6 +129,7 @@ impl Autoscaler {
         }
         let orchestrators = self.start_orchestrators(&mut running, &config).await;
         self.start_balancers(&running, &config, &orchestrators);
+        self.start_metrics_api(&running, &config);
         for orchestrator in orchestrators.values() {
             let (shared, cancel) = (Arc::clone(&self.shared), running.cancel.clone());
             running.tasks.spawn(inventory::run(Arc::clone(orchestrator), shared, cancel));
@@ -173,14 +187,14 @@ impl Autoscaler {
         &self,
         running: &mut Running,
         config: &AutoscalerConfig,
-    ) -> BTreeMap<&'static str, Arc<dyn Orchestrator>> {
-        let mut orchestrators: BTreeMap<&'static str, Arc<dyn Orchestrator>> = BTreeMap::new();
+    ) -> BTreeMap<String, Arc<dyn Orchestrator>> {
+        let mut orchestrators: BTreeMap<String, Arc<dyn Orchestrator>> = BTreeMap::new();
         if !config.processes.is_empty() {
             match self.start_processes(config).await {
                 Ok(process) => {
                     *self.process.lock() = Some(Arc::clone(&process));
                     running.process = Some(Arc::clone(&process));
-                    orchestrators.insert("process", process);
+                    orchestrators.insert("process".to_owned(), process);
                 }
                 Err(error) => {
                     tracing::error!(
@@ -192,9 +206,28 @@ impl Autoscaler {
         }
         if let Some(swarm) = &config.swarm {
             let swarm = SwarmOrchestrator::new(&config.cluster, swarm.clone(), Arc::clone(&self.clock));
-            orchestrators.insert("swarm", Arc::new(swarm));
+            orchestrators.insert("swarm".to_owned(), self.guarded("swarm", Arc::new(swarm)));
+        }
+        for (name, cluster) in config.clusters.start(&self.clock) {
+            let guarded = self.guarded(&name, cluster);
+            orchestrators.insert(name, guarded);
         }
         orchestrators
+    }
+
+    fn start_metrics_api(&self, running: &Running, config: &AutoscalerConfig) {
+        let Some(api) = config.metrics_api.clone() else { return };
+        let is_asked = |name: &String| api.cluster.as_ref().is_none_or(|cluster| cluster == name);
+        let cluster = config.clusters.kubernetes.iter().find(|k| is_asked(&k.name)).cloned();
+        let reader = cluster.map(|cluster| Arc::new(ClusterReader::new(cluster, Arc::clone(&self.clock))));
+        let names = reader.clone().map(|reader| reader as Arc<dyn ObjectNames>);
+        let deps = MetricsApiDeps { names, ..self.metrics_api.clone() };
+        running.tasks.spawn(metrics_api::run(api, reader, deps, running.cancel.clone()));
+    }
+
+    /// An orchestrator that may be dead without delaying the others.
+    fn guarded(&self, name: &str, orchestrator: Arc<dyn Orchestrator>) -> Arc<dyn Orchestrator> {
+        Arc::new(Guarded::new(name, orchestrator, self.shared.metrics.clone(), Arc::clone(&self.clock)))
     }
 
     async fn start_processes(&self, config: &AutoscalerConfig) -> PortResult<Arc<ProcessOrchestrator>> {
@@ -212,7 +245,7 @@ impl Autoscaler {
         &self,
         running: &Running,
         config: &AutoscalerConfig,
-        orchestrators: &BTreeMap<&'static str, Arc<dyn Orchestrator>>,
+        orchestrators: &BTreeMap<String, Arc<dyn Orchestrator>>,
     ) {
         for balancer in &config.balancers {
             let Some(orchestrator) = orchestrators.get(balancer.orchestrator.as_str()) else { continue };

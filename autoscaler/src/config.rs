@@ -1,6 +1,7 @@
 //! The configuration: raw sections as they stand in the file, and the checked form.
 //!
-//! Four sections: `autoscaling` (policies), `process` and `swarm` (orchestrators), `balancers`.
+//! Sections: `autoscaling` (policies), `process`, `swarm`, `kubernetes`, `marathon`, `nomad` and `webhook` (orchestrators),
+//! `balancers`.
 
 mod raw;
 #[cfg(test)]
@@ -20,7 +21,9 @@ pub use self::raw::{
 };
 use crate::balancers::haproxy::Endpoint;
 use crate::health::HealthCheck;
+use crate::metrics_api::{self, MetricsApiConfig};
 use crate::orchestrators::process::{ProcessService, StopWith};
+use crate::orchestrators::sections::Clusters;
 use crate::orchestrators::swarm::{SwarmConfig, SwarmService};
 use crate::policy::{Pace, Policy, Target, TargetKind};
 
@@ -66,6 +69,10 @@ pub struct AutoscalerConfig {
     pub processes: Vec<ProcessService>,
     /// The Swarm, when one is configured.
     pub swarm: Option<SwarmConfig>,
+    /// Clusters behind HTTP.
+    pub clusters: Clusters,
+    /// Kubernetes's metrics APIs, when they are served.
+    pub metrics_api: Option<MetricsApiConfig>,
     /// The balancers.
     pub balancers: Vec<BalancerConfig>,
 }
@@ -74,6 +81,9 @@ pub struct AutoscalerConfig {
 pub fn check(raw: &RawAutoscaler, cluster: &str, problems: &mut Problems) -> AutoscalerConfig {
     let mut config = AutoscalerConfig { cluster: cluster.to_owned(), ..AutoscalerConfig::default() };
     config.swarm = raw.swarm.as_ref().map(|swarm| check_swarm(swarm, problems));
+    config.clusters = Clusters::check(raw.clusters(), cluster, problems);
+    let kubernetes: Vec<String> = config.clusters.kubernetes.iter().map(|k| k.name.clone()).collect();
+    config.metrics_api = raw.metrics_api.as_ref().and_then(|m| metrics_api::config::check(m, &kubernetes, problems));
     for (index, balancer) in raw.balancers.iter().enumerate() {
         config.balancers.extend(check_balancer(balancer, raw, &format!("balancers[{index}]"), problems));
     }
@@ -334,7 +344,8 @@ fn check_swarm(raw: &RawSwarm, problems: &mut Problems) -> SwarmConfig {
     if !socket.is_absolute() {
         problems.add("swarm.socket", "want the absolute path of the Docker Engine's socket");
     }
-    SwarmConfig { socket, services }
+    let timeout = raw.timeout.as_deref().map(|t| duration(Some(t), Duration::from_secs(15), "swarm.timeout", problems));
+    SwarmConfig { socket, services, timeout }
 }
 
 fn check_balancer(
@@ -385,7 +396,10 @@ fn known_orchestrator(
     problems: &mut Problems,
 ) -> String {
     let is_process = all.process.iter().any(|p| p.name == service);
+    let clusters = all.clusters().names();
     match named {
+        Some(name) if clusters.iter().any(|c| c == name) => name.to_owned(),
+        None if !is_process && all.swarm.is_none() && clusters.len() == 1 => clusters.concat(),
         Some("process") | None if is_process => "process".to_owned(),
         Some("swarm") | None if all.swarm.is_some() => "swarm".to_owned(),
         Some("process") => {
@@ -397,13 +411,18 @@ fn known_orchestrator(
             String::new()
         }
         Some(other) => {
-            problems.add(format!("{path}.orchestrator"), format!("unknown {other:?}; want process or swarm"));
+            let names = clusters.iter().map(|c| format!(", {c}")).collect::<String>();
+            problems.add(format!("{path}.orchestrator"), format!("unknown {other:?}; want process or swarm{names}"));
             String::new()
         }
         None => {
             problems.add(
                 format!("{path}.service"),
-                format!("nothing runs {service:?}: no such service in section process, and no section swarm"),
+                if clusters.len() > 1 {
+                    format!("which of {} runs {service:?}? Say so with `orchestrator`", clusters.join(", "))
+                } else {
+                    format!("nothing runs {service:?}: no such service in section process, and no section swarm")
+                },
             );
             String::new()
         }

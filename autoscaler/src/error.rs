@@ -60,6 +60,36 @@ pub enum OrchestratorError {
         /// What was looked for.
         missing: &'static str,
     },
+    /// Another change of the service is under way; nothing was changed, and later it can be.
+    #[error("service {service:?} cannot be changed now: {reason}")]
+    Busy {
+        /// The service.
+        service: String,
+        /// What is under way.
+        reason: String,
+    },
+    /// What is configured cannot be used.
+    #[error("{orchestrator} cannot be used as it is configured: {reason}")]
+    Misconfigured {
+        /// The orchestrator's kind.
+        orchestrator: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// It has not answered several times in a row and is left alone for a while.
+    #[error("{orchestrator} of cluster {cluster:?} is left alone for {wait_seconds} s after {failures} failures in a row, the last: {last}")]
+    Open {
+        /// The orchestrator's kind.
+        orchestrator: &'static str,
+        /// Its cluster.
+        cluster: String,
+        /// Failures in a row.
+        failures: u32,
+        /// Seconds until it is asked again.
+        wait_seconds: u64,
+        /// The last failure.
+        last: String,
+    },
     /// The catalog, which keeps the process table, failed; nothing was changed.
     #[error("the process table could not be kept")]
     Catalog {
@@ -75,11 +105,13 @@ impl OrchestratorError {
         match self {
             Self::UnknownService { .. } => ErrorKind::NotFound,
             Self::NotScalable { .. } => ErrorKind::Invalid,
-            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::Busy { .. } => ErrorKind::Conflict,
             Self::Unreachable { .. } => ErrorKind::Unavailable,
-            Self::Refused { status: 429 | 503, .. } => ErrorKind::Unavailable,
+            Self::Open { .. } | Self::Refused { status: 408 | 429 | 500..=599, .. } => ErrorKind::Unavailable,
             Self::Refused { status: 401 | 403, .. } => ErrorKind::Forbidden,
-            Self::Refused { .. } => ErrorKind::Invalid,
+            Self::Refused { status: 404, .. } => ErrorKind::NotFound,
+            Self::Refused { status: 409, .. } => ErrorKind::Conflict,
+            Self::Refused { .. } | Self::Misconfigured { .. } => ErrorKind::Invalid,
             Self::Malformed { .. } => ErrorKind::Internal,
             Self::Catalog { source } => source.kind(),
         }

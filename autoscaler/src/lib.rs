@@ -8,7 +8,9 @@
 //! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.
 //! `service_loop` drives the rounds of one service, `balance` those of one balancer, `inventory` writes down what runs,
 //! `series` what was done; `switches` are turned by people through `view`. [`Autoscaler`] starts and stops all of it from the
-//! configuration in [`config`]. [`step`] is the pipeline as a filter for simulators. [`testing`] holds a fake orchestrator and the suite that every orchestrator must pass.
+//! configuration in [`config`]. [`step`] is the pipeline as a filter for simulators; [`import`] makes policies of what other
+//! scalers were told, [`metrics_api`] answers Kubernetes's metrics APIs. [`testing`] holds a fake orchestrator and the suites
+//! that every orchestrator must pass.
 
 mod autoscaler;
 mod balance;
@@ -20,8 +22,10 @@ mod fall;
 mod guard;
 pub mod health;
 mod http;
+pub mod import;
 mod inventory;
 mod metrics;
+pub mod metrics_api;
 pub mod observation;
 mod observe;
 pub mod orchestrator;

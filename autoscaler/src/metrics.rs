@@ -1,6 +1,6 @@
 //! What the autoscaler counts about itself.
 
-use vocab::telemetry::{Counter, Family, LabelPairs, Telemetry};
+use vocab::telemetry::{Counter, Family, Gauge, LabelPairs, Telemetry};
 
 /// All metrics of this crate.
 #[derive(Debug, Clone)]
@@ -15,6 +15,10 @@ pub(crate) struct Metrics {
     pub(crate) errors: Family<LabelPairs, Counter>,
     /// Servers added to, drained in and removed from balancers.
     pub(crate) balancer_changes: Family<LabelPairs, Counter>,
+    /// Whether an orchestrator's breaker lets calls through: 0 yes, 1 one that finds out, 2 none.
+    pub(crate) orchestrator_state: Family<LabelPairs, Gauge>,
+    /// Times that an orchestrator was left alone after failures in a row.
+    pub(crate) orchestrator_openings: Family<LabelPairs, Counter>,
 }
 
 impl Metrics {
@@ -32,6 +36,16 @@ impl Metrics {
             balancer_changes: telemetry.register(
                 "autoscaler_balancer_changes",
                 "Servers added to, drained in and removed from balancers",
+                Family::default(),
+            ),
+            orchestrator_state: telemetry.register(
+                "autoscaler_orchestrator_state",
+                "Whether calls go to the orchestrator: 0 yes, 1 one that finds out whether it answers, 2 none",
+                Family::default(),
+            ),
+            orchestrator_openings: telemetry.register(
+                "autoscaler_orchestrator_openings",
+                "Times that the orchestrator was left alone after failures in a row",
                 Family::default(),
             ),
         }

@@ -22,6 +22,8 @@ pub struct Replica {
     pub leaving: bool,
     /// When it was started.
     pub started_at_ms: Option<TimestampMs>,
+    /// When it became ready, where the orchestrator notes it; with the above, how long a start takes.
+    pub ready_at_ms: Option<TimestampMs>,
     /// Its process on this machine, where it is one.
     pub pid: Option<u32>,
     /// Its container, where it is in one.
@@ -107,6 +109,23 @@ pub trait Orchestrator: Send + Sync + Debug {
     /// [`OrchestratorError::UnknownService`], [`OrchestratorError::NotScalable`], [`OrchestratorError::Refused`],
     /// [`OrchestratorError::Unreachable`].
     async fn scale(&self, service: &str, change: ScaleChange) -> Result<(), OrchestratorError>;
+
+    /// The same as [`Orchestrator::scale`], with the decision's reason for those whose users can read it there.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::scale`].
+    async fn scale_because(&self, service: &str, change: ScaleChange, reason: &str) -> Result<(), OrchestratorError> {
+        let _nobody_reads_it_there = reason;
+        self.scale(service, change).await
+    }
+
+    /// Whether this Tidewatch may write to it, else who does: several that share a lease observe, and one of them acts.
+    ///
+    /// # Errors
+    /// The holder's name.
+    fn may_write(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Says that leaving replicas no longer carry load and may stop. Orchestrators that stop replicas by themselves ignore it.
     async fn release(&self, service: &str, replicas: &[String]);

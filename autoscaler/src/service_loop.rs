@@ -10,7 +10,7 @@ use vocab::change_event::{ChangeEvent, ChangeKind};
 use vocab::error::chain;
 use vocab::ports::catalog::DecisionFilter;
 use vocab::ports::{Appender, Catalog};
-use vocab::scaling::{DecisionState, ScaledService, ScalingDecision};
+use vocab::scaling::{DecisionState, ScaledService, ScalingDecision, ScalingMode};
 use vocab::ticket::{Ticket, TicketEntry, TicketState};
 use vocab::{Clock, PortResult, TenantId, TimestampMs};
 
@@ -208,7 +208,11 @@ impl ServiceLoop {
             forecast,
             first_round: self.first_round,
             stopped_by: self.shared.switches.stopped().map(|s| s.1),
-            mode: self.shared.switches.mode(&policy.service, policy.mode),
+            mode: match self.orchestrator.may_write() {
+                Ok(()) => self.shared.switches.mode(&policy.service, policy.mode),
+                // Another Tidewatch holds the orchestrator's lease and acts.
+                Err(_holder) => ScalingMode::Observe,
+            },
             approved: awaiting.filter(|id| self.shared.switches.take_approval(*id)),
         }
     }
@@ -283,7 +287,8 @@ impl ServiceLoop {
 
     async fn act(&mut self, plan: &mut Plan) {
         let (id, from, to) = (plan.decision.id, plan.decision.from, plan.decision.to);
-        let scale = self.orchestrator.scale(&self.policy.service, ScaleChange { from, to });
+        let change = ScaleChange { from, to };
+        let scale = self.orchestrator.scale_because(&self.policy.service, change, &plan.decision.reason);
         let result = tokio::select! {
             result = scale => result.map_err(|e| chain(&e)),
             () = self.shared.clock.sleep(ORCHESTRATOR_TIMEOUT) => Err("no answer in time".to_owned()),

@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::metrics_api::config::RawMetricsApi;
+use crate::orchestrators::kubernetes::config::RawKubernetes;
+use crate::orchestrators::marathon::config::RawMarathon;
+use crate::orchestrators::nomad::config::RawNomad;
+use crate::orchestrators::sections::RawSections;
+use crate::orchestrators::webhook::config::RawWebhook;
+
 /// The sections of this crate.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,8 +21,25 @@ pub struct RawAutoscaler {
     pub process: Vec<RawProcess>,
     /// Docker Swarm.
     pub swarm: Option<RawSwarm>,
+    /// Kubernetes clusters.
+    pub kubernetes: Vec<RawKubernetes>,
+    /// Marathons.
+    pub marathon: Vec<RawMarathon>,
+    /// Nomads.
+    pub nomad: Vec<RawNomad>,
+    /// Webhooks.
+    pub webhook: Vec<RawWebhook>,
+    /// Kubernetes's metrics APIs.
+    pub metrics_api: Option<RawMetricsApi>,
     /// Balancers.
     pub balancers: Vec<RawBalancer>,
+}
+
+impl RawAutoscaler {
+    /// The sections of orchestrators behind HTTP.
+    pub fn clusters(&self) -> RawSections<'_> {
+        RawSections { kubernetes: &self.kubernetes, marathon: &self.marathon, nomad: &self.nomad, webhook: &self.webhook }
+    }
 }
 
 /// One policy.
@@ -28,7 +52,7 @@ pub struct RawPolicy {
     pub name: Option<String>,
     /// The cluster; the configuration's by default.
     pub cluster: Option<String>,
-    /// `process` or `swarm`; the one that runs the service by default.
+    /// `process`, `swarm` or the name of another section's entry; the one that runs the service by default.
     pub orchestrator: Option<String>,
     /// Fewest replicas, 1 by default.
     pub min: Option<u32>,
@@ -147,6 +171,8 @@ pub struct RawSwarm {
     pub socket: Option<String>,
     /// What the engine does not say of its services.
     pub services: Vec<RawSwarmService>,
+    /// Longest wait for an answer, `15s` by default.
+    pub timeout: Option<String>,
 }
 
 /// What the engine does not say of a service.

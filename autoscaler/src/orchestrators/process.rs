@@ -236,6 +236,7 @@ impl Orchestrator for ProcessOrchestrator {
                 ready: row.process.is_some() && row.phase != Phase::Stopping,
                 leaving: matches!(row.phase, Phase::Draining | Phase::Stopping),
                 started_at_ms: row.process.as_ref().map(|_| row.started_at_ms),
+                ready_at_ms: None,
                 pid: row.process.as_ref().map(|p| p.pid),
                 container: None,
                 note: if row.process.is_none() { format!("died {} times", row.deaths) } else { String::new() },

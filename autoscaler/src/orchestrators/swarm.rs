@@ -20,20 +20,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use rand::Rng;
 use serde_json::{Value, json};
 use vocab::Clock;
 
 pub use self::engine::Engine;
 use self::tasks::Task;
+use super::rest::segment;
+use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
 use crate::health::{HealthBook, HealthCheck};
 use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
 
-/// Tries of a change whose version has moved.
-const UPDATE_TRIES_MAX: u32 = 5;
-/// Longest random wait between such tries, in milliseconds.
-const UPDATE_WAIT_MS_MAX: u64 = 250;
+/// The orchestrator's kind.
+const KIND: &str = "swarm";
 /// The service label that names the port replicas listen on.
 const PORT_LABEL: &str = "tidewatch.port";
 /// The service label that names the path of the health check.
@@ -63,6 +62,8 @@ pub struct SwarmConfig {
     pub socket: PathBuf,
     /// What the engine does not say.
     pub services: Vec<SwarmService>,
+    /// Longest wait for an answer; `None` for the usual.
+    pub timeout: Option<Duration>,
 }
 
 /// Scales the replicated services of a Swarm.
@@ -85,7 +86,7 @@ impl SwarmOrchestrator {
     pub fn new(cluster: &str, config: SwarmConfig, clock: Arc<dyn Clock>) -> Self {
         Self {
             cluster: cluster.to_owned(),
-            engine: Engine::new(config.socket),
+            engine: Engine::with_timeout(config.socket, config.timeout.unwrap_or(engine::TIMEOUT)),
             services: config.services,
             health: Mutex::default(),
             addresses: Mutex::default(),
@@ -100,13 +101,37 @@ impl SwarmOrchestrator {
         &self.engine
     }
 
-    async fn service(&self, name: &str) -> Result<Value, OrchestratorError> {
-        match self.engine.get(&format!("/services/{name}")).await {
-            Err(OrchestratorError::Refused { status: 404, .. }) => {
-                Err(OrchestratorError::UnknownService { orchestrator: "swarm", service: name.to_owned() })
-            }
+    async fn service(&self, name: &str) -> Result<Value, CallError> {
+        let unknown = || OrchestratorError::UnknownService { orchestrator: KIND, service: name.to_owned() };
+        let found = match self.engine.try_get(&format!("/services/{}", segment(name))).await {
+            Err(CallError { error: OrchestratorError::Refused { status: 404, .. }, .. }) => Err(unknown().into()),
             other => other,
+        };
+        found.and_then(|service| if service["Spec"].is_object() { Ok(service) } else { Err(unknown().into()) })
+    }
+
+    async fn service_and_tasks(&self, name: &str) -> Result<(Value, Vec<Task>), CallError> {
+        let service = self.service(name).await?;
+        let filter = segment(&json!({"service": [name]}).to_string());
+        Ok((service, tasks::parse(&self.engine.try_get(&format!("/tasks?filters={filter}")).await?)))
+    }
+
+    async fn scale_once(&self, name: &str, change: ScaleChange) -> Result<(), CallError> {
+        let mut service = self.service(name).await?;
+        let found = wanted(name, &service)?;
+        if found == change.to {
+            return Ok(());
         }
+        if found != change.from {
+            let service = name.to_owned();
+            return Err(OrchestratorError::Conflict { service, expected: change.from, found }.into());
+        }
+        let version = version(&service)?;
+        let missing = OrchestratorError::Malformed { orchestrator: KIND, missing: "ID" };
+        let id = segment(service["ID"].as_str().ok_or(missing)?);
+        service["Spec"]["Mode"]["Replicated"]["Replicas"] = json!(change.to);
+        let path = format!("/services/{id}/update?version={version}&registryAuthFrom=spec");
+        self.engine.try_post(&path, &service["Spec"]).await.map(|_| ())
     }
 
     /// Port and health check: from the configuration, else from the service's labels.
@@ -161,7 +186,7 @@ impl SwarmOrchestrator {
 }
 
 fn version(service: &Value) -> Result<u64, OrchestratorError> {
-    let malformed = OrchestratorError::Malformed { orchestrator: "swarm", missing: "Version.Index" };
+    let malformed = OrchestratorError::Malformed { orchestrator: KIND, missing: "Version.Index" };
     service["Version"]["Index"].as_u64().ok_or(malformed)
 }
 
@@ -181,7 +206,7 @@ fn wanted(name: &str, service: &Value) -> Result<u32, OrchestratorError> {
 #[async_trait]
 impl Orchestrator for SwarmOrchestrator {
     fn kind(&self) -> &'static str {
-        "swarm"
+        KIND
     }
 
     fn cluster(&self) -> &str {
@@ -189,8 +214,8 @@ impl Orchestrator for SwarmOrchestrator {
     }
 
     async fn services(&self) -> Result<Vec<String>, OrchestratorError> {
-        let all = self.engine.get("/services").await?;
-        let all = all.as_array().ok_or(OrchestratorError::Malformed { orchestrator: "swarm", missing: "a list" })?;
+        let all = with_retries(self.clock.as_ref(), || self.engine.try_get("/services")).await?;
+        let all = all.as_array().ok_or(OrchestratorError::Malformed { orchestrator: KIND, missing: "a list" })?;
         let mut names: Vec<String> = all
             .iter()
             .filter(|s| !s["Spec"]["Mode"]["Replicated"].is_null())
@@ -201,11 +226,8 @@ impl Orchestrator for SwarmOrchestrator {
     }
 
     async fn state(&self, name: &str) -> Result<ServiceState, OrchestratorError> {
-        let service = self.service(name).await?;
+        let (service, all) = with_retries(self.clock.as_ref(), || self.service_and_tasks(name)).await?;
         let (port, check) = self.describe(name, &service);
-        let filter = json!({"service": [name]}).to_string();
-        let filter: String = url::form_urlencoded::byte_serialize(filter.as_bytes()).collect();
-        let all = tasks::parse(&self.engine.get(&format!("/tasks?filters={filter}")).await?);
         self.note_failures(name, &all);
         let mut replicas = Vec::new();
         for task in all.iter().filter(|t| t.is_alive()) {
@@ -216,6 +238,7 @@ impl Orchestrator for SwarmOrchestrator {
                 ready: task.is_running && !(task.is_leaving && check.is_none()),
                 leaving: task.is_leaving,
                 started_at_ms: task.started_at_ms,
+                ready_at_ms: None,
                 pid: None,
                 container: task.container.clone(),
                 note: task.note.clone(),
@@ -241,33 +264,7 @@ impl Orchestrator for SwarmOrchestrator {
     }
 
     async fn scale(&self, name: &str, change: ScaleChange) -> Result<(), OrchestratorError> {
-        let mut tries = 1;
-        loop {
-            let mut service = self.service(name).await?;
-            let found = wanted(name, &service)?;
-            if found == change.to {
-                return Ok(());
-            }
-            if found != change.from {
-                return Err(OrchestratorError::Conflict { service: name.to_owned(), expected: change.from, found });
-            }
-            let version = version(&service)?;
-            let missing = OrchestratorError::Malformed { orchestrator: "swarm", missing: "ID" };
-            let id = service["ID"].as_str().ok_or(missing)?.to_owned();
-            service["Spec"]["Mode"]["Replicated"]["Replicas"] = json!(change.to);
-            let path = format!("/services/{id}/update?version={version}&registryAuthFrom=spec");
-            match self.engine.post(&path, &service["Spec"]).await {
-                // The version moves by itself during a rolling update: read again, decide again.
-                Err(OrchestratorError::Refused { status: 409 | 500, message, .. })
-                    if message.contains("out of sequence") && tries < UPDATE_TRIES_MAX =>
-                {
-                    tries += 1;
-                    let wait_ms = rand::rng().random_range(1..=UPDATE_WAIT_MS_MAX);
-                    self.clock.sleep(Duration::from_millis(wait_ms)).await;
-                }
-                other => return other.map(|_| ()),
-            }
-        }
+        with_retries(self.clock.as_ref(), || self.scale_once(name, change)).await
     }
 
     async fn release(&self, _service: &str, _replicas: &[String]) {

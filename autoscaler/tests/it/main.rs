@@ -168,7 +168,7 @@ async fn a_real_swarm_passes_the_suite_and_keeps_its_specification() {
 
     let health = Some(HealthCheck { path: "/".into(), interval: Duration::from_millis(200) });
     let services = vec![SwarmService { name: "web".into(), port: None, health }];
-    let config = SwarmConfig { socket: docker.socket(), services };
+    let config = SwarmConfig { socket: docker.socket(), services, timeout: None };
     let swarm = SwarmOrchestrator::new("test", config, Arc::new(clock.clone()));
     let given = Conformance {
         service: "web".into(),

@@ -3,78 +3,79 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::Value;
 
+use super::KIND;
 use crate::error::OrchestratorError;
-use crate::http;
+use crate::orchestrators::rest::{self, Answer, Auth, Body, Rest};
+use crate::orchestrators::retry::CallError;
 
 /// Version of the API: the first one with service status; every engine since 20.10 speaks it.
 const API: &str = "http://docker/v1.41";
 /// Longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(15);
-/// Most bytes of an answer: ten thousand tasks of some 2 KiB.
-const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A Docker Engine behind its Unix socket.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    client: reqwest::Client,
-    socket: PathBuf,
+    rest: Rest,
 }
 
 impl Engine {
     /// An engine; connects when it is used.
     pub fn new(socket: PathBuf) -> Self {
-        let builder = http::client().timeout(TIMEOUT).unix_socket(socket.clone());
-        // The plain client cannot fail to build: it has no TLS, proxy or resolver to set up.
-        Self { client: builder.build().unwrap_or_default(), socket }
+        Self::with_timeout(socket, TIMEOUT)
     }
 
-    /// GETs a path below the API's version.
+    /// An engine that is waited for no longer than `timeout`.
+    pub fn with_timeout(socket: PathBuf, timeout: Duration) -> Self {
+        let builder = rest::builder(timeout).unix_socket(socket.clone());
+        // The plain client cannot fail to build: it has no TLS, proxy or resolver to set up.
+        let client = builder.build().unwrap_or_default();
+        Self { rest: Rest::new(KIND, API, client, Auth::None).shown_as(socket.display().to_string()) }
+    }
+
+    /// GETs a path below the API's version, once.
     ///
     /// # Errors
     /// [`OrchestratorError::Unreachable`] and [`OrchestratorError::Refused`].
     pub async fn get(&self, path: &str) -> Result<Value, OrchestratorError> {
-        self.send(self.client.request(Method::GET, format!("{API}{path}"))).await
+        self.try_get(path).await.map_err(|e| e.error)
     }
 
-    /// POSTs JSON to a path below the API's version.
+    /// POSTs JSON to a path below the API's version, once.
     ///
     /// # Errors
     /// As [`Engine::get`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, OrchestratorError> {
-        self.send(self.client.request(Method::POST, format!("{API}{path}")).json(body)).await
+        self.try_post(path, body).await.map_err(|e| e.error)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Value, OrchestratorError> {
-        let unreachable = |error: reqwest::Error| OrchestratorError::Unreachable {
-            orchestrator: "swarm",
-            endpoint: self.socket.display().to_string(),
-            source: Box::new(error),
-        };
-        let mut answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(OrchestratorError::Malformed { orchestrator: "swarm", missing: "an end within 64 MiB" });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let value = serde_json::from_slice::<Value>(&body);
-        if status.is_success() {
-            // Some answers are empty.
-            return if body.is_empty() {
-                Ok(Value::Null)
-            } else {
-                value.map_err(|_| OrchestratorError::Malformed { orchestrator: "swarm", missing: "valid JSON" })
-            };
-        }
-        let message = match value {
-            Ok(value) => value["message"].as_str().unwrap_or("no reason given").to_owned(),
-            Err(_) => String::from_utf8_lossy(&body).chars().take(200).collect(),
-        };
-        Err(OrchestratorError::Refused { orchestrator: "swarm", status: status.as_u16(), message })
+    pub(crate) async fn try_get(&self, path: &str) -> Result<Value, CallError> {
+        value(&self.rest.call(Method::GET, path, None).await?)
     }
+
+    pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+        let bytes = body.to_string();
+        value(&self.rest.call(Method::POST, path, Some(Body::json(bytes.as_bytes()))).await?)
+    }
+}
+
+fn value(answer: &Answer) -> Result<Value, CallError> {
+    if answer.is_success() {
+        // Some answers are empty.
+        return if answer.body.is_empty() { Ok(Value::Null) } else { answer.json(KIND, "valid JSON") };
+    }
+    let words = answer.words("/message");
+    let failed = CallError::refused(KIND, answer, &words);
+    // The version moves by itself during a rolling update, and a read right after a change may show the old one.
+    if words.0.contains("out of sequence") {
+        return Err(CallError::stale(failed.error));
+    }
+    // A worker does not become a manager within seconds.
+    if answer.status == 503 && words.0.contains("not a swarm manager") {
+        return Err(CallError::never(failed.error));
+    }
+    Err(failed)
 }

@@ -1,0 +1,288 @@
+//! Nomad: the count of a task group, through `/v1/job/{id}/scale`.
+//!
+//! The job's modify index goes along with a change, so that of two writers one is told that the job has moved. While a
+//! deployment of the job is active Nomad refuses to scale; that is tried again shortly and then said to be busy.
+
+pub mod config;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+use vocab::Clock;
+
+pub use self::config::{Job, NomadConfig};
+use super::access::LazyRest;
+use super::rest::{Answer, Body, segment};
+use super::retry::{CallError, with_retries};
+use crate::error::OrchestratorError;
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
+
+/// The orchestrator's kind.
+const KIND: &str = "nomad";
+/// Most services beside the configured ones that are remembered.
+const SERVICES_MAX: usize = 10_000;
+/// Most bytes of a reason: Nomad keeps it with its scaling events.
+const REASON_BYTES_MAX: usize = 1024;
+
+/// Scales the jobs of a Nomad.
+#[derive(Debug)]
+pub struct NomadOrchestrator {
+    cluster: String,
+    namespace: String,
+    region: Option<String>,
+    jobs: BTreeMap<String, Job>,
+    rest: LazyRest,
+    found: Mutex<BTreeSet<String>>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Scale {
+    job_modify_index: u64,
+    #[serde(default)]
+    job_stopped: bool,
+    #[serde(default)]
+    task_groups: BTreeMap<String, Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Group {
+    desired: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Allocation {
+    #[serde(rename = "ID")]
+    id: String,
+    task_group: String,
+    desired_status: String,
+    client_status: String,
+    #[serde(default)]
+    client_description: String,
+    deployment_status: Option<DeploymentStatus>,
+    /// Nanoseconds.
+    #[serde(default)]
+    create_time: i64,
+    allocated_resources: Option<Resources>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DeploymentStatus {
+    healthy: Option<bool>,
+    timestamp: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Resources {
+    shared: Option<SharedResources>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SharedResources {
+    ports: Option<Vec<Port>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Port {
+    label: String,
+    value: u16,
+    #[serde(rename = "HostIP", default)]
+    host_ip: String,
+}
+
+impl NomadOrchestrator {
+    /// An orchestrator; nothing is asked before it is used.
+    pub fn new(config: NomadConfig, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            cluster: config.cluster,
+            namespace: config.namespace,
+            region: config.region,
+            jobs: config.jobs.into_iter().map(|j| (j.service.clone(), j)).collect(),
+            rest: LazyRest::new(KIND, config.access),
+            found: Mutex::default(),
+            clock,
+        }
+    }
+
+    fn job(&self, service: &str) -> Result<Job, OrchestratorError> {
+        let known = self.jobs.get(service).cloned();
+        known.or_else(|| (!service.is_empty()).then(|| Job::of_service(service))).ok_or_else(|| unknown(service))
+    }
+
+    /// A path below a job, with namespace and region.
+    fn path(&self, job: &Job, below: &str) -> String {
+        let namespace = segment(job.namespace.as_deref().unwrap_or(&self.namespace));
+        let region = self.region.as_ref().map(|r| format!("&region={}", segment(r))).unwrap_or_default();
+        format!("/v1/job/{}/{below}?namespace={namespace}{region}", segment(&job.job))
+    }
+
+    /// The group, its count and the job's modify index.
+    async fn read(&self, job: &Job) -> Result<(String, u32, u64), CallError> {
+        let answer = self.rest.get().await?.call(Method::GET, &self.path(job, "scale"), None).await?;
+        let scale: Scale = match answer.status {
+            200 => answer.json(KIND, "a job's scale")?,
+            404 => return Err(CallError::never(unknown(&job.service))),
+            _ => return Err(refused(&answer)),
+        };
+        let not_scalable = |reason| {
+            CallError::never(OrchestratorError::NotScalable { service: job.service.clone(), reason })
+        };
+        if scale.job_stopped {
+            return Err(not_scalable(format!("job {} is stopped", job.job)));
+        }
+        let names = || scale.task_groups.keys().cloned().collect::<Vec<_>>().join(", ");
+        let group = match &job.group {
+            Some(group) => group.clone(),
+            None if scale.task_groups.len() == 1 => names(),
+            None => job.job.clone(),
+        };
+        match scale.task_groups.get(&group) {
+            Some(found) => Ok((group, found.desired, scale.job_modify_index)),
+            None => Err(not_scalable(format!("job {} has no group {group:?}; name one of {}", job.job, names()))),
+        }
+    }
+
+    async fn state_once(&self, job: &Job) -> Result<ServiceState, CallError> {
+        let (group, wanted, version) = self.read(job).await?;
+        let path = format!("{}&resources=true", self.path(job, "allocations"));
+        let answer = self.rest.get().await?.call(Method::GET, &path, None).await?;
+        if !answer.is_success() {
+            return Err(refused(&answer));
+        }
+        let allocations: Vec<Allocation> = answer.json(KIND, "a list of allocations")?;
+        let of_group = allocations.iter().filter(|a| a.task_group == group);
+        let mut replicas: Vec<Replica> = of_group.filter_map(|a| replica(a, job.port.as_deref())).collect();
+        replicas.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(ServiceState { version, wanted, replicas })
+    }
+
+    async fn scale_once(&self, job: &Job, change: ScaleChange, reason: &str) -> Result<(), CallError> {
+        let (group, found, index) = self.read(job).await?;
+        if found == change.to {
+            return Ok(());
+        }
+        if found != change.from {
+            let service = job.service.clone();
+            return Err(OrchestratorError::Conflict { service, expected: change.from, found }.into());
+        }
+        let body = json!({
+            "Count": change.to, "Target": {"Group": group}, "Message": reason, "PolicyOverride": false,
+            "Meta": {"by": "tidewatch", "from": change.from.to_string()}, "JobModifyIndex": index,
+        });
+        let body = body.to_string();
+        let path = self.path(job, "scale");
+        let answer = self.rest.get().await?.call(Method::POST, &path, Some(Body::json(body.as_bytes()))).await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        let words = answer.words("/message").0;
+        if words.contains("conflicting job modify index") {
+            return Err(CallError::stale(refused(&answer).error));
+        }
+        if words.contains("active deployment") {
+            let reason = format!("Nomad refuses while a deployment is active: {words}");
+            return Err(CallError::stale(OrchestratorError::Busy { service: job.service.clone(), reason }));
+        }
+        if answer.status == 404 { Err(CallError::never(unknown(&job.service))) } else { Err(refused(&answer)) }
+    }
+}
+
+/// Nomad's errors are plain text.
+fn refused(answer: &Answer) -> CallError {
+    CallError::refused(KIND, answer, &answer.words("/message"))
+}
+
+fn unknown(service: &str) -> OrchestratorError {
+    OrchestratorError::UnknownService { orchestrator: KIND, service: service.to_owned() }
+}
+
+fn replica(allocation: &Allocation, label: Option<&str>) -> Option<Replica> {
+    let is_running = allocation.client_status == "running";
+    let has_ended = matches!(allocation.client_status.as_str(), "complete" | "failed" | "lost" | "unknown");
+    let is_leaving = allocation.desired_status != "run";
+    if has_ended || (is_leaving && !is_running) {
+        return None;
+    }
+    let deployment = allocation.deployment_status.as_ref();
+    // Without a deployment (a group without an update block) a running allocation is as ready as Nomad knows.
+    let is_healthy = deployment.is_none_or(|d| d.healthy == Some(true));
+    let ports = allocation.allocated_resources.iter().filter_map(|r| r.shared.as_ref()?.ports.as_ref()).flatten();
+    let port = ports.into_iter().find(|p| label.is_none_or(|l| l == p.label));
+    let address = port.and_then(|p| Some(SocketAddr::new(p.host_ip.parse::<IpAddr>().ok()?, p.value)));
+    let ready_at = deployment.filter(|d| d.healthy == Some(true)).and_then(|d| d.timestamp.as_ref());
+    Some(Replica {
+        id: allocation.id.clone(),
+        address,
+        ready: is_running && is_healthy && !is_leaving,
+        leaving: is_leaving,
+        started_at_ms: (allocation.create_time > 0).then_some(allocation.create_time / 1_000_000),
+        ready_at_ms: ready_at.and_then(|t| Some(t.parse::<jiff::Timestamp>().ok()?.as_millisecond())),
+        pid: None,
+        container: None,
+        note: if is_running { String::new() } else { allocation.client_description.clone() },
+    })
+}
+
+#[async_trait]
+impl Orchestrator for NomadOrchestrator {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    async fn services(&self) -> Result<Vec<String>, OrchestratorError> {
+        let mut names = self.found.lock().clone();
+        names.extend(self.jobs.keys().cloned());
+        Ok(names.into_iter().collect())
+    }
+
+    async fn state(&self, service: &str) -> Result<ServiceState, OrchestratorError> {
+        let job = self.job(service)?;
+        let state = with_retries(self.clock.as_ref(), || self.state_once(&job)).await?;
+        if !self.jobs.contains_key(service) {
+            let mut found = self.found.lock();
+            if found.len() < SERVICES_MAX {
+                found.insert(service.to_owned());
+            }
+        }
+        Ok(state)
+    }
+
+    async fn scale(&self, service: &str, change: ScaleChange) -> Result<(), OrchestratorError> {
+        self.scale_because(service, change, "").await
+    }
+
+    async fn scale_because(&self, service: &str, change: ScaleChange, reason: &str) -> Result<(), OrchestratorError> {
+        let job = self.job(service)?;
+        // Nomad wants a reason.
+        let reason = if reason.is_empty() { format!("from {} to {}", change.from, change.to) } else { reason.to_owned() };
+        let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
+        with_retries(self.clock.as_ref(), || self.scale_once(&job, change, reason)).await
+    }
+
+    async fn release(&self, _service: &str, _replicas: &[String]) {
+        // Nomad chooses and stops by itself.
+    }
+
+    fn take_events(&self) -> Vec<OrchestratorEvent> {
+        Vec::new()
+    }
+}
