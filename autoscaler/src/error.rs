@@ -77,7 +77,9 @@ pub enum OrchestratorError {
         reason: String,
     },
     /// It has not answered several times in a row and is left alone for a while.
-    #[error("{orchestrator} of cluster {cluster:?} is left alone for {wait_seconds} s after {failures} failures in a row, the last: {last}")]
+    #[error(
+        "{orchestrator} of cluster {cluster:?} is left alone for {wait_seconds} s after {failures} failures in a row, the last: {last}"
+    )]
     Open {
         /// The orchestrator's kind.
         orchestrator: &'static str,

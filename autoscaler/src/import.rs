@@ -166,8 +166,21 @@ impl Imported {
 
 /// The fields of a policy in the order in which they are written.
 const FIELDS: [&str; 15] = [
-    "service", "name", "orchestrator", "min", "max", "mode", "targets", "tolerance", "interval", "hold",
-    "stabilization_up", "cooldown", "scale_in", "scale_out", "notes",
+    "service",
+    "name",
+    "orchestrator",
+    "min",
+    "max",
+    "mode",
+    "targets",
+    "tolerance",
+    "interval",
+    "hold",
+    "stabilization_up",
+    "cooldown",
+    "scale_in",
+    "scale_out",
+    "notes",
 ];
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {

@@ -106,8 +106,7 @@ impl MetricsApi {
 
     /// Answers a GET; `query` is what follows the question mark.
     pub async fn answer(&self, path: &str, query: &str) -> ApiAnswer {
-        let parts: Vec<String> =
-path.trim_matches('/').split('/').map(decode).collect();
+        let parts: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let parameter = |name: &str| {
             let found = url::form_urlencoded::parse(query.as_bytes()).find(|p| p.0 == name);
@@ -243,8 +242,7 @@ path.trim_matches('/').split('/').map(decode).collect();
             let words = "a label selector is understood for pods only, with a cluster in section kubernetes";
             return Err(failure(400, "BadRequest", words));
         };
-        let mut names =
-            finder.pods(namespace, selector).await.map_err(|e| failure(503, "ServiceUnavailable", &e))?;
+        let mut names = finder.pods(namespace, selector).await.map_err(|e| failure(503, "ServiceUnavailable", &e))?;
         names.retain(|n| is_word(n));
         if names.len() > NAMES_MAX {
             return Err(failure(400, "BadRequest", &format!("the selector selects more than {NAMES_MAX} pods")));
@@ -334,7 +332,9 @@ fn plain(resource: &str) -> &str {
 
 /// Whether a text is the name of an object; it is then also safe in a query.
 fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 253 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+    !text.is_empty()
+        && text.len() <= 253
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
 }
 
 /// A path segment without its escapes.

@@ -38,7 +38,12 @@ pub struct RawAutoscaler {
 impl RawAutoscaler {
     /// The sections of orchestrators behind HTTP.
     pub fn clusters(&self) -> RawSections<'_> {
-        RawSections { kubernetes: &self.kubernetes, marathon: &self.marathon, nomad: &self.nomad, webhook: &self.webhook }
+        RawSections {
+            kubernetes: &self.kubernetes,
+            marathon: &self.marathon,
+            nomad: &self.nomad,
+            webhook: &self.webhook,
+        }
     }
 }
 

@@ -142,12 +142,8 @@ fn series(metric: &Value, extra: Option<(&str, &str)>) -> String {
     }
     for expression in metric["selector"]["matchExpressions"].as_array().into_iter().flatten() {
         let key = expression["key"].as_str().unwrap_or_default();
-        let values: Vec<String> = expression["values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|v| v.as_str().map(escape))
-            .collect();
+        let values: Vec<String> =
+            expression["values"].as_array().into_iter().flatten().filter_map(|v| v.as_str().map(escape)).collect();
         match expression["operator"].as_str().unwrap_or_default() {
             "In" => matchers.push(format!("{key:?}=~{:?}", values.join("|"))),
             "NotIn" => matchers.push(format!("{key:?}!~{:?}", values.join("|"))),
@@ -179,10 +175,18 @@ pub(super) fn behavior(policy: &mut ImportedPolicy, behavior: &Value) {
     // An HPA knows no pause after a change.
     policy.cooldown = Some("0s".to_owned());
     // Its defaults: down by all at once, up by the larger of 4 pods and 100 % in 15 s.
-    policy.scale_in =
-        Some(pace(policy, &behavior["scaleDown"], "scaleDown", ImportedPace { replicas: 0, percent: 100.0, period: seconds(15) }));
-    policy.scale_out =
-        Some(pace(policy, &behavior["scaleUp"], "scaleUp", ImportedPace { replicas: 4, percent: 100.0, period: seconds(15) }));
+    policy.scale_in = Some(pace(
+        policy,
+        &behavior["scaleDown"],
+        "scaleDown",
+        ImportedPace { replicas: 0, percent: 100.0, period: seconds(15) },
+    ));
+    policy.scale_out = Some(pace(
+        policy,
+        &behavior["scaleUp"],
+        "scaleUp",
+        ImportedPace { replicas: 4, percent: 100.0, period: seconds(15) },
+    ));
     for key in ["scaleUp", "scaleDown"] {
         if let Some(tolerance) = quantity::parse(&behavior[key]["tolerance"]) {
             if key == "scaleUp" {
@@ -197,7 +201,9 @@ pub(super) fn behavior(policy: &mut ImportedPolicy, behavior: &Value) {
 fn pace(policy: &mut ImportedPolicy, rules: &Value, key: &str, default: ImportedPace) -> ImportedPace {
     match rules["selectPolicy"].as_str() {
         Some("Disabled") => {
-            policy.note(format!("{key} is disabled; the slowest pace there is takes its place: use mode observe or advise to hold"));
+            policy.note(format!(
+                "{key} is disabled; the slowest pace there is takes its place: use mode observe or advise to hold"
+            ));
             return ImportedPace { replicas: 0, percent: 0.001, period: seconds(86_400) };
         }
         Some("Min") => policy.note(format!("{key}: selectPolicy Min; a policy takes the larger of its two limits")),
@@ -221,7 +227,10 @@ fn pace(policy: &mut ImportedPolicy, rules: &Value, key: &str, default: Imported
     }
     let period = periods.iter().copied().max().unwrap_or(15);
     if periods.iter().any(|p| *p != period) {
-        policy.note(format!("{key}: its policies have different periods; the longest, {}, counts for all", seconds(period)));
+        policy.note(format!(
+            "{key}: its policies have different periods; the longest, {}, counts for all",
+            seconds(period)
+        ));
     }
     if pace.percent > 1000.0 {
         policy.note(format!("{key}: {} % is more than a policy may say; 1000 % is as good as no limit", pace.percent));

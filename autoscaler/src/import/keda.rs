@@ -56,7 +56,9 @@ fn add(policy: &mut ImportedPolicy, subject: &Subject, trigger: &Value) {
             let query = given["query"].as_str().unwrap_or_default().to_owned();
             let threshold = quantity::parse(&given["threshold"]).filter(|v| *v > 0.0);
             let Some(value) = threshold.filter(|_| metric_type == "AverageValue" && !query.is_empty()) else {
-                policy.note(format!("a prometheus trigger of type {metric_type} without a positive threshold per replica was left out"));
+                policy.note(format!(
+                    "a prometheus trigger of type {metric_type} without a positive threshold per replica was left out"
+                ));
                 return;
             };
             if let Some(activation) = quantity::parse(&given["activationThreshold"]).filter(|v| *v > 0.0) {
@@ -76,7 +78,10 @@ fn add(policy: &mut ImportedPolicy, subject: &Subject, trigger: &Value) {
         }
         "cron" => {
             let text = |key: &str| given[key].as_str().unwrap_or_default().to_owned();
-            let wanted = given["desiredReplicas"].as_str().map(str::to_owned).unwrap_or_else(|| given["desiredReplicas"].to_string());
+            let wanted = given["desiredReplicas"]
+                .as_str()
+                .map(str::to_owned)
+                .unwrap_or_else(|| given["desiredReplicas"].to_string());
             policy.note(format!(
                 "cron trigger: {wanted} replicas from {:?} to {:?} ({}); say it as a schedule",
                 text("start"),

@@ -1,6 +1,6 @@
 //! The flags of marathon-lb-autoscale.
 
-use super::{Imported, ImportError, ImportedPolicy, ImportedTarget, seconds};
+use super::{ImportError, Imported, ImportedPolicy, ImportedTarget, seconds};
 
 /// The most that a policy may allow, in place of the tool's "huge number".
 const MAX: u32 = 100;
@@ -74,7 +74,9 @@ impl Given {
         };
         match name {
             "--marathon" => value.clone_into(&mut self.marathon),
-            "--haproxy" => self.notes.push(format!("add a section haproxy that reads {value}: {{url: \"{value}/haproxy?stats;csv\"}}")),
+            "--haproxy" => self
+                .notes
+                .push(format!("add a section haproxy that reads {value}: {{url: \"{value}/haproxy?stats;csv\"}}")),
             "--apps" => self.apps = value.split(',').map(|a| a.trim().to_owned()).filter(|a| !a.is_empty()).collect(),
             "--target-rps" => self.target_rps = number()?,
             "--interval" => self.interval = number()?,
@@ -86,7 +88,9 @@ impl Given {
             "--min-instances" => self.min = number()?,
             "--max-instances" => self.max = Some(number()?),
             // What they hold stays where it is.
-            "--marathonCredentials" => self.notes.push("give Marathon's user and password to section marathon".to_owned()),
+            "--marathonCredentials" => {
+                self.notes.push("give Marathon's user and password to section marathon".to_owned())
+            }
             "--haproxyCredentials" => self.notes.push("give HAProxy's user and password to section haproxy".to_owned()),
             other => return Err(ImportError::Flag(format!("{other} is no flag of marathon-lb-autoscale"))),
         }
@@ -95,7 +99,8 @@ impl Given {
 
     fn policy(&self, app: &str) -> Result<ImportedPolicy, ImportError> {
         let wrong = || ImportError::Flag(format!("--apps wants <app>_<service port>, not {app:?}"));
-        let (name, port) = app.rsplit_once('_').filter(|a| !a.0.is_empty() && a.1.parse::<u16>().is_ok()).ok_or_else(wrong)?;
+        let (name, port) =
+            app.rsplit_once('_').filter(|a| !a.0.is_empty() && a.1.parse::<u16>().is_ok()).ok_or_else(wrong)?;
         if self.target_rps <= 0.0 {
             return Err(ImportError::Flag("--target-rps wants more than 0".to_owned()));
         }
@@ -105,7 +110,9 @@ impl Given {
         let max = self.max.map_or(MAX.max(min), whole);
         let mut policy = ImportedPolicy::new(&service, format!("marathon-lb-autoscale {app}"), "marathon", (min, max));
         if name.contains('_') {
-            policy.note(format!("{name} was read as app /{service}; an app whose own name has an underscore must be set by hand"));
+            policy.note(format!(
+                "{name} was read as app /{service}; an app whose own name has an underscore must be set by hand"
+            ));
         }
         if !self.marathon.is_empty() {
             policy.note(format!("add section marathon: [{{url: {}}}]", self.marathon));

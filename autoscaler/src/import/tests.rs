@@ -42,12 +42,18 @@ fn an_hpa_becomes_a_policy() {
     let imported = from_text(HPA).expect("an HPA");
     let config = accepted(&imported);
     let policy = &config.policies[0];
-    assert_eq!((policy.service.as_str(), policy.orchestrator.as_str(), policy.min, policy.max), ("shop/web", "kubernetes", 2, 20));
+    assert_eq!(
+        (policy.service.as_str(), policy.orchestrator.as_str(), policy.min, policy.max),
+        ("shop/web", "kubernetes", 2, 20)
+    );
     let targets: Vec<(f64, &str)> = policy.targets.iter().map(|t| (t.value, t.query.as_str())).collect();
     assert_eq!(
         targets,
         [
-            (0.7, "sum(rate(container_cpu_usage_seconds_total{service=\"web\"}[1m])) / avg(sum by (pod) (kube_pod_container_resource_requests{resource=\"cpu\",service=\"web\"}))"),
+            (
+                0.7,
+                "sum(rate(container_cpu_usage_seconds_total{service=\"web\"}[1m])) / avg(sum by (pod) (kube_pod_container_resource_requests{resource=\"cpu\",service=\"web\"}))"
+            ),
             (524_288_000.0, "sum(container_memory_working_set_bytes{service=\"web\"})"),
             (100.0, "sum({\"http_requests_per_second\",\"service\"=\"web\"})"),
             (30.0, "sum({\"queue_length\",\"queue\"=\"orders\",\"env\"=~\"a\\\\.b|c\"})"),
@@ -57,7 +63,9 @@ fn an_hpa_becomes_a_policy() {
     assert_eq!((policy.scale_in.replicas, policy.scale_in.percent, policy.scale_in.period.as_secs()), (2, 10.0, 60));
     assert_eq!(policy.scale_out.map(|p| (p.replicas, p.percent)), Some((0, 900.0)));
     let notes = policy.notes.join("\n");
-    for expect in ["object metric hits has a target of type Value", "different periods; the longest, 1m", "kube-state-metrics"] {
+    for expect in
+        ["object metric hits has a target of type Value", "different periods; the longest, 1m", "kube-state-metrics"]
+    {
         assert!(notes.contains(expect), "{expect} is not in\n{notes}");
     }
 }
@@ -102,7 +110,13 @@ apiVersion: v1
     assert_eq!((policy.targets[0].value, policy.targets[0].query.as_str()), (5.0, "sum(jobs_waiting)"));
     assert_eq!(policy.targets.len(), 2);
     let notes = policy.notes.join("\n");
-    for expect in ["it is paused", "fallback was left out", "cron trigger: 10 replicas from \"30 12 * * *\"", "trigger kafka was left out", "activationThreshold 1"] {
+    for expect in [
+        "it is paused",
+        "fallback was left out",
+        "cron trigger: 10 replicas from \"30 12 * * *\"",
+        "trigger kafka was left out",
+        "activationThreshold 1",
+    ] {
         assert!(notes.contains(expect), "{expect} is not in\n{notes}");
     }
 }
@@ -113,7 +127,11 @@ fn flags_become_policies() {
     let flags: Vec<String> = flags.split(' ').map(str::to_owned).collect();
     let imported = from_flags(&flags).expect("its flags");
     let config = accepted(&imported);
-    let words: Vec<_> = config.policies.iter().map(|p| (p.service.as_str(), p.orchestrator.as_str(), p.max, p.targets[0].value)).collect();
+    let words: Vec<_> = config
+        .policies
+        .iter()
+        .map(|p| (p.service.as_str(), p.orchestrator.as_str(), p.max, p.targets[0].value))
+        .collect();
     assert_eq!(words, [("nginx", "marathon", 8, 100.0), ("shop/web", "marathon", 8, 100.0)]);
     assert!(config.policies[1].notes[0].contains("read as app /shop/web"));
     for (flags, expect) in [
@@ -133,9 +151,18 @@ fn flags_become_policies() {
 fn what_cannot_be_imported_is_said() {
     for (text, expect) in [
         ("a: [", "not YAML or JSON"),
-        ("kind: Deployment\napiVersion: apps/v1", "no HorizontalPodAutoscaler (autoscaling/v1, v2) and no ScaledObject (keda.sh/v1alpha1) in it; found Deployment (apps/v1)"),
-        ("{kind: HorizontalPodAutoscaler, apiVersion: autoscaling/v2, metadata: {name: a}, spec: {maxReplicas: 1}}", "HorizontalPodAutoscaler a: spec.scaleTargetRef.name is missing"),
-        ("{kind: ScaledObject, apiVersion: keda.sh/v1alpha1, metadata: {name: a}, spec: {scaleTargetRef: {name: b}, triggers: [{type: kafka}]}}", "ScaledObject a: none of its triggers"),
+        (
+            "kind: Deployment\napiVersion: apps/v1",
+            "no HorizontalPodAutoscaler (autoscaling/v1, v2) and no ScaledObject (keda.sh/v1alpha1) in it; found Deployment (apps/v1)",
+        ),
+        (
+            "{kind: HorizontalPodAutoscaler, apiVersion: autoscaling/v2, metadata: {name: a}, spec: {maxReplicas: 1}}",
+            "HorizontalPodAutoscaler a: spec.scaleTargetRef.name is missing",
+        ),
+        (
+            "{kind: ScaledObject, apiVersion: keda.sh/v1alpha1, metadata: {name: a}, spec: {scaleTargetRef: {name: b}, triggers: [{type: kafka}]}}",
+            "ScaledObject a: none of its triggers",
+        ),
     ] {
         let error: ImportError = from_text(text).expect_err(expect);
         assert!(error.to_string().starts_with(expect), "{error}");

@@ -151,7 +151,8 @@ pub fn check(raw: &RawMetricsApi, clusters: &[String], problems: &mut Problems) 
             problems.add(format!("{path}.name"), format!("{:?} of {resource} is there twice", rule.name));
         }
         if resource != "pods" && (rule.kind.is_none() || rule.api_version.is_none()) {
-            problems.add(format!("{path}.kind"), format!("{resource} need kind and api_version, such as Service and v1"));
+            problems
+                .add(format!("{path}.kind"), format!("{resource} need kind and api_version, such as Service and v1"));
         }
         custom.push(CustomRule {
             name: rule.name.clone(),

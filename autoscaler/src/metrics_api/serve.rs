@@ -200,8 +200,10 @@ impl MetricsServer {
 
 /// TLS as the files say, taking client certificates of the trusted authorities.
 fn acceptor(files: &(PathBuf, PathBuf), trust: &Trust) -> Result<TlsAcceptor, String> {
-    let certificates = certificates(&read(&files.0)?).ok_or_else(|| format!("{} has no PEM certificate", files.0.display()))?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.1)?).map_err(|_| format!("{} has no PEM key", files.1.display()))?;
+    let certificates =
+        certificates(&read(&files.0)?).ok_or_else(|| format!("{} has no PEM certificate", files.0.display()))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&read(&files.1)?).map_err(|_| format!("{} has no PEM key", files.1.display()))?;
     let mut roots = RootCertStore::empty();
     let authorities = self::certificates(&trust.authorities).ok_or("the proxy's authority is no PEM certificate")?;
     for authority in authorities {
@@ -227,7 +229,8 @@ pub(crate) fn strict_acceptor(certificate: &[u8], key: &[u8], authority: &[u8]) 
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority).expect("PEM")).expect("an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().expect("made");
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().expect("made");
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")

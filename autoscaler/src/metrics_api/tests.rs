@@ -94,7 +94,11 @@ async fn external_metrics_are_answered() {
     let all = api.answer(&format!("{base}/namespaces/shop/queue_length"), "").await;
     assert_eq!(all.body["items"].as_array().map(Vec::len), Some(2));
     // Unknown is no zero: nothing there, and nothing that is a number, are empty lists.
-    for (path, query) in [("namespaces/none/queue_length", ""), ("namespaces/shop/queue_length", "labelSelector=queue=x"), ("namespaces/shop/broken", "")] {
+    for (path, query) in [
+        ("namespaces/none/queue_length", ""),
+        ("namespaces/shop/queue_length", "labelSelector=queue=x"),
+        ("namespaces/shop/broken", ""),
+    ] {
         let answer = api.answer(&format!("{base}/{path}"), query).await;
         assert_eq!((answer.status, &answer.body["items"]), (200, &json!([])), "{path}");
     }
@@ -108,7 +112,10 @@ async fn external_metrics_are_answered() {
         assert_eq!((answer.status, &answer.body["kind"]), (status, &json!("Status")), "{path}");
     }
     let list = api.answer(base, "").await.body;
-    assert_eq!(list["resources"][1], json!({"name": "queue_length", "singularName": "", "namespaced": true, "kind": "ExternalMetricValueList", "verbs": ["get"]}));
+    assert_eq!(
+        list["resources"][1],
+        json!({"name": "queue_length", "singularName": "", "namespaced": true, "kind": "ExternalMetricValueList", "verbs": ["get"]})
+    );
 }
 
 #[tokio::test]
@@ -124,7 +131,9 @@ async fn custom_metrics_are_answered() {
         .collect();
     assert_eq!(items, [("web-1".into(), "10".into()), ("web-2".into(), "20".into())], "{}", pods.body);
     assert_eq!(pods.body["kind"], "MetricValueList");
-    let filtered = api.answer(&format!("{base}/namespaces/shop/pods/*/rps"), "labelSelector=app%3Dweb&metricLabelSelector=code%3D500").await;
+    let filtered = api
+        .answer(&format!("{base}/namespaces/shop/pods/*/rps"), "labelSelector=app%3Dweb&metricLabelSelector=code%3D500")
+        .await;
     assert_eq!((filtered.status, &filtered.body["items"]), (200, &json!([])));
     let one = api.answer(&format!("{base}/namespaces/shop/services/web/hits"), "").await;
     assert_eq!(

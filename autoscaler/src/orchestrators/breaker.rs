@@ -298,8 +298,12 @@ mod tests {
         let fake = Arc::new(FakeOrchestrator::new(&[("web", 2)]));
         let telemetry = Telemetry::new();
         let metrics = Metrics::new(&telemetry);
-        let guarded =
-            Guarded::new("east", Arc::clone(&fake) as Arc<dyn Orchestrator>, metrics, Arc::clone(&clock) as Arc<dyn Clock>);
+        let guarded = Guarded::new(
+            "east",
+            Arc::clone(&fake) as Arc<dyn Orchestrator>,
+            metrics,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        );
         // What is unknown or refused is an answer.
         for _ in 0..20 {
             assert_eq!(guarded.state("none").await.expect_err("unknown").kind(), ErrorKind::NotFound);
@@ -311,11 +315,17 @@ mod tests {
         let error = guarded.scale("web", ScaleChange { from: 2, to: 3 }).await.expect_err("open");
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         let text = chain(&error);
-        assert!(text.starts_with("fake of cluster \"local\" is left alone for 10 s after 5 failures in a row"), "{text}");
+        assert!(
+            text.starts_with("fake of cluster \"local\" is left alone for 10 s after 5 failures in a row"),
+            "{text}"
+        );
         assert_eq!(fake.num_calls(), 0, "it was not asked");
         let shown = telemetry.encode();
         assert!(shown.contains("autoscaler_orchestrator_state{orchestrator=\"east\",cluster=\"local\"} 2"), "{shown}");
-        assert!(shown.contains("autoscaler_orchestrator_openings_total{orchestrator=\"east\",cluster=\"local\"} 1"), "{shown}");
+        assert!(
+            shown.contains("autoscaler_orchestrator_openings_total{orchestrator=\"east\",cluster=\"local\"} 1"),
+            "{shown}"
+        );
         fake.set_silent(false);
         assert!(guarded.state("web").await.is_err(), "not yet");
         clock.advance(PAUSE.0);

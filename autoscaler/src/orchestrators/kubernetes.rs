@@ -37,10 +37,10 @@ use vocab::error::chain;
 
 use self::client::{Client, KIND, refused};
 pub use self::config::{KubernetesConfig, LeaseConfig, Target};
-pub use self::reader::ClusterReader;
 use self::events::Happened;
 use self::lease::Lease;
 use self::pods::Pod;
+pub use self::reader::ClusterReader;
 use self::resource::{Discovery, Resource};
 use self::rivals::Rivals;
 use self::selector::Selector;
@@ -162,7 +162,8 @@ impl KubernetesOrchestrator {
         let is_counted = |p: &&Pod| !p.has_ended && !p.is_leaving;
         let watched = self.watch.pods(&read.namespace, &selector).filter(|pods| {
             // While the numbers differ things are moving, and a list of our own is the newest there is.
-            pods.iter().filter(is_counted).count() == usize::try_from(number(&read.scale["status"]["replicas"])).unwrap_or(0)
+            pods.iter().filter(is_counted).count()
+                == usize::try_from(number(&read.scale["status"]["replicas"])).unwrap_or(0)
         });
         let pods = match watched {
             Some(pods) => pods,
@@ -242,7 +243,9 @@ impl KubernetesOrchestrator {
         let object: Value = self.client.get(&path, "an object").await?;
         let managers = object["metadata"]["managedFields"].as_array();
         Ok(managers.into_iter().flatten().any(|m| {
-            m["manager"] == FIELD_MANAGER && m["subresource"] == "scale" && m["fieldsV1"].to_string().contains("f:replicas")
+            m["manager"] == FIELD_MANAGER
+                && m["subresource"] == "scale"
+                && m["fieldsV1"].to_string().contains("f:replicas")
         }))
     }
 
@@ -315,12 +318,7 @@ impl Orchestrator for KubernetesOrchestrator {
         self.scale_because(service, change, "").await
     }
 
-    async fn scale_because(
-        &self,
-        service: &str,
-        change: ScaleChange,
-        reason: &str,
-    ) -> Result<(), OrchestratorError> {
+    async fn scale_because(&self, service: &str, change: ScaleChange, reason: &str) -> Result<(), OrchestratorError> {
         let target = self.target(service).map_err(|e| e.error)?;
         let result = with_retries(self.clock.as_ref(), || self.scale_once(&target, change)).await;
         let ScaleChange { from, to } = change;

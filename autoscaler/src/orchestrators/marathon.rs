@@ -164,7 +164,8 @@ impl MarathonOrchestrator {
     }
 
     async fn read(&self, app: &App) -> Result<RawApp, CallError> {
-        let path = format!("/v2/apps/{}?embed=app.counts&embed=app.deployments&embed=app.tasks&embed=app.readiness", app.id);
+        let path =
+            format!("/v2/apps/{}?embed=app.counts&embed=app.deployments&embed=app.tasks&embed=app.readiness", app.id);
         let answer = self.shared.rest.get().await?.call(Method::GET, &path, None).await?;
         match answer.status {
             200 => Ok(answer.json::<Envelope>(KIND, "an app")?.app),
@@ -245,7 +246,11 @@ fn replica(task: &Task, app: &RawApp) -> Option<Replica> {
     let is_running = task.state == "TASK_RUNNING";
     let is_leaving = task.state == "TASK_KILLING";
     // An empty state is that of a Marathon before 1.0, which lists running and staged tasks only.
-    if !(is_running || is_leaving || task.state.is_empty() || matches!(task.state.as_str(), "TASK_STAGING" | "TASK_STARTING")) {
+    if !(is_running
+        || is_leaving
+        || task.state.is_empty()
+        || matches!(task.state.as_str(), "TASK_STAGING" | "TASK_STARTING"))
+    {
         return None;
     }
     let checks = &task.health_check_results;

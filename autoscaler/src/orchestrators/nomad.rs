@@ -139,9 +139,8 @@ impl NomadOrchestrator {
             404 => return Err(CallError::never(unknown(&job.service))),
             _ => return Err(refused(&answer)),
         };
-        let not_scalable = |reason| {
-            CallError::never(OrchestratorError::NotScalable { service: job.service.clone(), reason })
-        };
+        let not_scalable =
+            |reason| CallError::never(OrchestratorError::NotScalable { service: job.service.clone(), reason });
         if scale.job_stopped {
             return Err(not_scalable(format!("job {} is stopped", job.job)));
         }
@@ -273,7 +272,8 @@ impl Orchestrator for NomadOrchestrator {
     async fn scale_because(&self, service: &str, change: ScaleChange, reason: &str) -> Result<(), OrchestratorError> {
         let job = self.job(service)?;
         // Nomad wants a reason.
-        let reason = if reason.is_empty() { format!("from {} to {}", change.from, change.to) } else { reason.to_owned() };
+        let reason =
+            if reason.is_empty() { format!("from {} to {}", change.from, change.to) } else { reason.to_owned() };
         let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
         with_retries(self.clock.as_ref(), || self.scale_once(&job, change, reason)).await
     }

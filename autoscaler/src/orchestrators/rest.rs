@@ -278,7 +278,9 @@ mod tests {
 
     #[test]
     fn a_segment_cannot_leave_its_place() {
-        for (given, expect) in [("web-1.a_b", "web-1.a_b"), ("../x", "..%2Fx"), ("..", "%252E%252E"), ("a b?", "a%20b%3F")] {
+        for (given, expect) in
+            [("web-1.a_b", "web-1.a_b"), ("../x", "..%2Fx"), ("..", "%252E%252E"), ("a b?", "a%20b%3F")]
+        {
             assert_eq!(segment(given), expect);
         }
     }
@@ -286,7 +288,10 @@ mod tests {
     #[test]
     fn an_address_carries_no_credentials() {
         assert_eq!(plain_base("https://k8s:6443/").as_deref(), Ok("https://k8s:6443"));
-        assert_eq!(plain_base("http://[::1]:8080/service/marathon").as_deref(), Ok("http://[::1]:8080/service/marathon"));
+        assert_eq!(
+            plain_base("http://[::1]:8080/service/marathon").as_deref(),
+            Ok("http://[::1]:8080/service/marathon")
+        );
         for wrong in ["k8s:6443", "ftp://x", "https://", "https://me:hush@k8s", "https://k8s?token=hush", "x"] {
             let message = plain_base(wrong).expect_err(wrong);
             assert!(!message.contains("hush"), "{message}");

@@ -176,7 +176,11 @@ impl Orchestrator for WebhookOrchestrator {
     async fn services(&self) -> Result<Vec<String>, OrchestratorError> {
         let ask = || async {
             let answer = self.call(Method::GET, "/services", b"", None).await?;
-            if answer.is_success() { answer.json::<Services>(KIND, "a list of services") } else { Err(refused(&answer)) }
+            if answer.is_success() {
+                answer.json::<Services>(KIND, "a list of services")
+            } else {
+                Err(refused(&answer))
+            }
         };
         let mut names = with_retries(self.clock.as_ref(), ask).await?.services;
         names.sort_unstable();

@@ -150,10 +150,7 @@ impl Server {
     }
 
     /// A server behind TLS on a free port, at `https://localhost:…`.
-    pub async fn start_tls(
-        acceptor: TlsAcceptor,
-        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn start_tls(acceptor: TlsAcceptor, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("https://localhost:{}", listener.local_addr().expect("a bound port").port());
         let (server, cancel, handler) = Self::prepare(address, handler);
@@ -244,7 +241,9 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         Some(Fault::Status(status, body)) => Reply::Text(*status, body.clone()),
         Some(Fault::Garbage) => Reply::Text(200, "<html>no".to_owned()),
         Some(Fault::RetryAfter(seconds)) => {
-            let head = format!("HTTP/1.1 429 Too Many Requests\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let head = format!(
+                "HTTP/1.1 429 Too Many Requests\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
             return stream.write_all(head.as_bytes()).await;
         }
         Some(Fault::Gone) => return Ok(()),

@@ -91,12 +91,8 @@ mod tests {
 
     #[test]
     fn an_event_is_as_the_api_wants_it() {
-        let resource = Resource {
-            group: "apps".into(),
-            version: "v1".into(),
-            plural: "deployments".into(),
-            is_namespaced: true,
-        };
+        let resource =
+            Resource { group: "apps".into(), version: "v1".into(), plural: "deployments".into(), is_namespaced: true };
         let happened = Happened {
             resource: &resource,
             kind: "Deployment",

@@ -244,12 +244,8 @@ fn connect(
         cluster.certificate_authority.as_ref(),
         "certificate-authority",
     )?;
-    let certificate = pem(
-        user_base,
-        user.client_certificate_data.as_ref(),
-        user.client_certificate.as_ref(),
-        "client-certificate",
-    )?;
+    let certificate =
+        pem(user_base, user.client_certificate_data.as_ref(), user.client_certificate.as_ref(), "client-certificate")?;
     let key = pem(user_base, user.client_key_data.as_ref(), user.client_key.as_ref(), "client-key")?;
     let identity = match (certificate, key) {
         (Some(mut certificate), Some(key)) => {

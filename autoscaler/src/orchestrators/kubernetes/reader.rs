@@ -37,15 +37,20 @@ impl ClusterReader {
     pub async fn front_proxy(&self) -> Result<Trust, String> {
         let read = || self.client.get::<Value>(AUTHENTICATION, "a ConfigMap");
         let map = with_retries(self.clock.as_ref(), read).await.map_err(|e| {
-            format!("who the API server's proxy is cannot be read from extension-apiserver-authentication: {}", chain(&e))
+            format!(
+                "who the API server's proxy is cannot be read from extension-apiserver-authentication: {}",
+                chain(&e)
+            )
         })?;
         let text = |key: &str| map["data"][key].as_str().filter(|t| !t.is_empty());
-        let authorities = text("requestheader-client-ca-file")
-            .ok_or("extension-apiserver-authentication has no requestheader-client-ca-file: the API server has no aggregator")?;
+        let authorities = text("requestheader-client-ca-file").ok_or(
+            "extension-apiserver-authentication has no requestheader-client-ca-file: the API server has no aggregator",
+        )?;
         let allowed_names = match text("requestheader-allowed-names") {
             None => Vec::new(),
-            Some(list) => serde_json::from_str(list)
-                .map_err(|_| "requestheader-allowed-names is no list".to_owned())?,
+            Some(list) => {
+                serde_json::from_str(list).map_err(|_| "requestheader-allowed-names is no list".to_owned())?
+            }
         };
         Ok(Trust { authorities: authorities.as_bytes().to_vec(), allowed_names })
     }

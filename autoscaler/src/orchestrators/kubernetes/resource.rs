@@ -101,9 +101,8 @@ impl Discovery {
 }
 
 async fn discover(client: &Client, target: &Target) -> Result<Resource, CallError> {
-    let not_scalable = |reason: String| {
-        CallError::never(OrchestratorError::NotScalable { service: target.service.clone(), reason })
-    };
+    let not_scalable =
+        |reason: String| CallError::never(OrchestratorError::NotScalable { service: target.service.clone(), reason });
     let is_core = target.api_version == "v1";
     let api_version = if is_core || target.api_version.contains('/') {
         target.api_version.clone()

@@ -68,12 +68,14 @@ fn given(patience: Duration) -> Conformance {
 #[tokio::test]
 async fn it_passes_the_suite() {
     let k8s = Given::new().await;
-    let orchestrator = k8s.orchestrator("{}");
+    let orchestrator = k8s.orchestrator("");
     orchestrator.state("web").await.expect("known by name alone");
     conformance(&orchestrator, &given(Duration::from_secs(20))).await;
     let writes: Vec<_> = k8s.api.server.seen().into_iter().filter(|r| r.method == "PUT").collect();
     assert!(writes.iter().all(|w| w.path == "/apis/apps/v1/namespaces/shop/deployments/web/scale"), "{writes:?}");
-    assert!(writes.iter().all(|w| w.query == "fieldManager=tidewatch" && w.header("content-type") == "application/json"));
+    assert!(
+        writes.iter().all(|w| w.query == "fieldManager=tidewatch" && w.header("content-type") == "application/json")
+    );
     let first = writes[0].json();
     assert_eq!((&first["kind"], &first["spec"]["replicas"]), (&"Scale".into(), &4.into()));
     let events = k8s.api.events();
@@ -89,7 +91,10 @@ async fn it_stands_a_server_that_misbehaves() {
         server: &k8s.api.server,
         read: "GET /scale",
         write: "PUT",
-        stale: Some(Fault::Status(409, r#"{"kind":"Status","reason":"Conflict","message":"the object has been modified","code":409}"#.into())),
+        stale: Some(Fault::Status(
+            409,
+            r#"{"kind":"Status","reason":"Conflict","message":"the object has been modified","code":409}"#.into(),
+        )),
         stale_tries: 5,
         secret: TOKEN,
     };
@@ -99,24 +104,27 @@ async fn it_stands_a_server_that_misbehaves() {
 #[tokio::test]
 async fn targets_of_other_scalers_and_zeros_by_hand_are_left_alone() {
     let k8s = Given::new().await;
-    let orchestrator = k8s.orchestrator("{}");
+    let orchestrator = k8s.orchestrator("");
     k8s.api.add_hpa("apps/v1", "Deployment", "other");
     orchestrator.scale("web", ScaleChange { from: 1, to: 2 }).await.expect("another's HPA is no reason");
     k8s.api.add_hpa("apps/v1", "Deployment", "web");
-    let again = k8s.orchestrator("{}");
+    let again = k8s.orchestrator("");
     let error = again.scale("web", ScaleChange { from: 2, to: 3 }).await.expect_err("an HPA scales it");
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(chain(&error).contains("HorizontalPodAutoscaler web scales it already"), "{}", chain(&error));
-    k8s.orchestrator("check_other_scalers: false").scale("web", ScaleChange { from: 2, to: 3 }).await.expect("asked for");
+    k8s.orchestrator("check_other_scalers: false")
+        .scale("web", ScaleChange { from: 2, to: 3 })
+        .await
+        .expect("asked for");
 
     // Its own zero is no hands-off, somebody's is; it is told by the managed fields, so that a restart changes nothing.
     k8s.api.remove_hpas();
-    k8s.orchestrator("{}").scale("web", ScaleChange { from: 3, to: 0 }).await.expect("to zero");
-    k8s.orchestrator("{}").scale("web", ScaleChange { from: 0, to: 2 }).await.expect("its own zero");
+    k8s.orchestrator("").scale("web", ScaleChange { from: 3, to: 0 }).await.expect("to zero");
+    k8s.orchestrator("").scale("web", ScaleChange { from: 0, to: 2 }).await.expect("its own zero");
     k8s.api.set_by_hand("web", 0);
-    let error = k8s.orchestrator("{}").scale("web", ScaleChange { from: 0, to: 1 }).await.expect_err("hands off");
+    let error = k8s.orchestrator("").scale("web", ScaleChange { from: 0, to: 1 }).await.expect_err("hands off");
     assert!(chain(&error).contains("hands off"), "{}", chain(&error));
-    assert_eq!(k8s.orchestrator("{}").state("web").await.expect("readable").wanted, 0);
+    assert_eq!(k8s.orchestrator("").state("web").await.expect("readable").wanted, 0);
 }
 
 #[tokio::test]
@@ -130,7 +138,9 @@ async fn a_custom_resource_is_found_by_discovery() {
     let seen = k8s.api.server.seen();
     let path = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/pay/scale";
     assert!(seen.iter().any(|r| r.method == "PUT" && r.path == path), "{seen:?}");
-    for (service, expect) in [("plain", "has no scale subresource"), ("none", "the cluster does not know example.org/v1")] {
+    for (service, expect) in
+        [("plain", "has no scale subresource"), ("none", "the cluster does not know example.org/v1")]
+    {
         let error = orchestrator.state(service).await.expect_err("not scalable");
         assert!(chain(&error).contains(expect), "{}", chain(&error));
     }
@@ -140,8 +150,9 @@ async fn a_custom_resource_is_found_by_discovery() {
 async fn a_watch_keeps_pods_current_and_survives_its_faults() {
     let k8s = Given::new().await;
     let clock = RunningClock::default();
-    let orchestrator = k8s.orchestrator("{}");
-    let lists = || k8s.api.server.seen().iter().filter(|r| r.path.ends_with("/pods") && !r.query.contains("watch")).count();
+    let orchestrator = k8s.orchestrator("");
+    let lists =
+        || k8s.api.server.seen().iter().filter(|r| r.path.ends_with("/pods") && !r.query.contains("watch")).count();
     let until = |what: &'static str, holds: fn(&crate::orchestrator::ServiceState) -> bool| {
         let (orchestrator, clock) = (&orchestrator, &clock);
         async move {
@@ -224,7 +235,8 @@ fn a_kubeconfig_is_read_as_kubectl_does() {
     };
     write("ca.pem", "-----BEGIN CERTIFICATE-----");
     let load = |text: &str, more: &str| kubeconfig::from_files(&[write("config", text)], &config(more));
-    let token = load(&kubeconfig("https://k:6443/", "token: hush", "certificate-authority: ca.pem"), "{}").expect("read");
+    let token =
+        load(&kubeconfig("https://k:6443/", "token: hush", "certificate-authority: ca.pem"), "{}").expect("read");
     assert_eq!((token.server.as_str(), token.namespace.as_str()), ("https://k:6443", "shop"));
     assert_eq!(token.authorities.as_deref(), Some(b"-----BEGIN CERTIFICATE-----".as_slice()));
     assert_eq!(token.auth, Auth::Scheme { scheme: "Bearer ", secret: Secret::Text("hush".into()) });
@@ -237,12 +249,16 @@ fn a_kubeconfig_is_read_as_kubectl_does() {
     for (text, more, expect) in [
         (kubeconfig("https://k", "token: x", "insecure-skip-tls-verify: true"), "{}", "set allow_insecure_tls: true"),
         (kubeconfig("https://k", "token: x", "proxy-url: http://p"), "{}", "proxy-url, which is not supported"),
-        (kubeconfig("https://k", "client-certificate-data: QUJD", ""), "{}", "needs both a client certificate and its key"),
+        (
+            kubeconfig("https://k", "client-certificate-data: QUJD", ""),
+            "{}",
+            "needs both a client certificate and its key",
+        ),
         (kubeconfig("https://k", "client-certificate-data: '*'", ""), "{}", "client-certificate-data is not base64"),
         (kubeconfig("https://me:hush@k", "token: x", ""), "{}", "without user, password"),
         (kubeconfig("https://k", "token: x", ""), "{context: there}", "has no context \"there\"; it has here, bare"),
         (kubeconfig("https://k", "token: x", ""), "{context: bare}", "has no user \"nobody\""),
-        ("token: hush\n - x".to_owned(), "{}", "is no kubeconfig"),
+        ("token: [hush".to_owned(), "{}", "is no kubeconfig"),
         ("{}".to_owned(), "{}", "has no current context"),
     ] {
         let error = load(&text, more).expect_err(expect);
@@ -262,7 +278,10 @@ async fn a_cluster_is_reached_over_tls_with_a_client_certificate() {
     let encoded = |name: &str| base64::engine::general_purpose::STANDARD.encode(data(name));
     let acceptor = crate::metrics_api::strict_acceptor(&data("server.pem"), &data("server.key"), &data("proxy-ca.pem"));
     let server = crate::testing::Server::start_tls(acceptor, |_| {
-        crate::testing::Reply::Json(200, serde_json::json!({"metadata": {"resourceVersion": "7"}, "spec": {"replicas": 2}, "status": {"selector": "app=web"}, "items": []}))
+        crate::testing::Reply::Json(
+            200,
+            serde_json::json!({"metadata": {"resourceVersion": "7"}, "spec": {"replicas": 2}, "status": {"selector": "app=web"}, "items": []}),
+        )
     });
     let server = server.await;
     let dir = tempfile::tempdir().expect("a directory");
@@ -279,7 +298,9 @@ async fn a_cluster_is_reached_over_tls_with_a_client_certificate() {
     let by_ip = localhost.replace("localhost", "127.0.0.1");
     assert_eq!(ask(&by_ip, "server-ca.pem", "front-proxy-client.pem", "").await.expect("by its address"), (2, 7));
     assert_eq!(
-        ask(&by_ip, "server-ca.pem", "front-proxy-client.pem", "tls-server-name: localhost").await.expect("by the other name"),
+        ask(&by_ip, "server-ca.pem", "front-proxy-client.pem", "tls-server-name: localhost")
+            .await
+            .expect("by the other name"),
         (2, 7)
     );
     for (authority, identity, more) in [
@@ -323,8 +344,8 @@ async fn a_plugin_gives_credentials() {
         std::fs::write(k8s.dir.path().join("config"), text).expect("written");
     };
     write("yes");
-    assert_eq!(k8s.orchestrator("{}").state("web").await.expect("it answers").wanted, 1);
+    assert_eq!(k8s.orchestrator("").state("web").await.expect("it answers").wanted, 1);
     write("no");
-    let error = k8s.orchestrator("{}").state("web").await.expect_err("no credential");
+    let error = k8s.orchestrator("").state("web").await.expect_err("no credential");
     assert!(chain(&error).contains("the credential plugin \"sh\" ended with"), "{}", chain(&error));
 }

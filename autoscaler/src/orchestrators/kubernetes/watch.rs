@@ -141,12 +141,7 @@ async fn run(
 }
 
 /// Lists, unless there is a version to go on from, and watches until the stream ends.
-async fn follow(
-    watched: &Namespace,
-    client: &Client,
-    name: &str,
-    version: Option<String>,
-) -> Result<End, CallError> {
+async fn follow(watched: &Namespace, client: &Client, name: &str, version: Option<String>) -> Result<End, CallError> {
     let mut version = match version {
         Some(version) => version,
         None => {

@@ -126,7 +126,9 @@ pub(crate) fn check(raw: &RawMarathon, cluster: &str, path: &str, problems: &mut
 pub(crate) fn is_app_id(id: &str) -> bool {
     let is_part = |part: &str| {
         let is_edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        part.starts_with(is_edge) && part.ends_with(is_edge) && part.chars().all(|c| is_edge(c) || matches!(c, '-' | '.'))
+        part.starts_with(is_edge)
+            && part.ends_with(is_edge)
+            && part.chars().all(|c| is_edge(c) || matches!(c, '-' | '.'))
     };
     id.len() <= 1024 && id.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_part))
 }

@@ -62,8 +62,11 @@ impl State {
         let is_forced = request.query == "force=true";
         if !self.locks.is_empty() && !is_forced {
             let deployments: Vec<Value> = self.locks.iter().map(|id| json!({"id": id})).collect();
-            return Reply::Json(409, json!({"deployments": deployments, "message":
-                "App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/<DEPLOYMENT_ID>'."}));
+            return Reply::Json(
+                409,
+                json!({"deployments": deployments, "message":
+                "App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/<DEPLOYMENT_ID>'."}),
+            );
         }
         let body = request.json();
         assert_eq!(body.as_object().map(serde_json::Map::len), Some(1), "the number alone: {body}");
@@ -244,11 +247,27 @@ fn a_stream_is_cut_into_events() {
 
 #[test]
 fn ids_and_mistakes() {
-    for (id, expect) in [("/web", true), ("/a/b-c.d", true), ("web", false), ("/", false), ("/a//b", false), ("/../x", false), ("/A", false), ("/a?b", false)] {
+    for (id, expect) in [
+        ("/web", true),
+        ("/a/b-c.d", true),
+        ("web", false),
+        ("/", false),
+        ("/a//b", false),
+        ("/../x", false),
+        ("/A", false),
+        ("/a?b", false),
+    ] {
         assert_eq!(is_app_id(id), expect, "{id}");
     }
-    let (_, problems) = read("{url: 'marathon:8080', username: x, token: {secret: y}, timeout: x, services: [{service: web, app: web}]}");
-    for expect in ["marathon[0].url: want", "marathon[0].token: want either", "marathon[0].timeout: invalid", "marathon[0].services[0].app: want"] {
+    let (_, problems) = read(
+        "{url: 'marathon:8080', username: x, token: {secret: y}, timeout: x, services: [{service: web, app: web}]}",
+    );
+    for expect in [
+        "marathon[0].url: want",
+        "marathon[0].token: want either",
+        "marathon[0].timeout: invalid",
+        "marathon[0].services[0].app: want",
+    ] {
         assert!(problems.iter().any(|p| p.starts_with(expect)), "{expect} is not in {problems:?}");
     }
 }

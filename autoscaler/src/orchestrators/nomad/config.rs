@@ -93,7 +93,8 @@ pub(crate) fn check(raw: &RawNomad, cluster: &str, path: &str, problems: &mut Pr
     let mut jobs = Vec::new();
     for (index, job) in raw.services.iter().enumerate() {
         if job.service.is_empty() {
-            problems.add(format!("{path}.services[{index}].service"), "want the name of a service, as policies name it");
+            problems
+                .add(format!("{path}.services[{index}].service"), "want the name of a service, as policies name it");
         }
         jobs.push(Job {
             service: job.service.clone(),

@@ -48,10 +48,18 @@ impl State {
                 let groups: serde_json::Map<String, Value> = self
                     .groups
                     .iter()
-                    .map(|g| ((*g).to_owned(), json!({"Desired": self.count, "Placed": self.count, "Running": self.count,
-                        "Healthy": self.count, "Unhealthy": 0, "Events": null})))
+                    .map(|g| {
+                        (
+                            (*g).to_owned(),
+                            json!({"Desired": self.count, "Placed": self.count, "Running": self.count,
+                        "Healthy": self.count, "Unhealthy": 0, "Events": null}),
+                        )
+                    })
                     .collect();
-                Reply::Json(200, json!({"JobID": "web", "JobModifyIndex": self.index, "JobStopped": false, "TaskGroups": groups}))
+                Reply::Json(
+                    200,
+                    json!({"JobID": "web", "JobModifyIndex": self.index, "JobStopped": false, "TaskGroups": groups}),
+                )
             }
             ("GET", "/v1/job/web/allocations") => {
                 let group = self.groups[0];
@@ -60,7 +68,9 @@ impl State {
                     "DeploymentStatus": {"Healthy": true, "Timestamp": "2026-11-21T10:00:09Z"},
                     "AllocatedResources": {"Shared": {"Ports": [{"Label": "http", "Value": 20000 + n, "HostIP": "10.0.0.1"}]}}}));
                 let mut list: Vec<Value> = list.collect();
-                list.push(json!({"ID": "gone", "TaskGroup": group, "DesiredStatus": "stop", "ClientStatus": "complete"}));
+                list.push(
+                    json!({"ID": "gone", "TaskGroup": group, "DesiredStatus": "stop", "ClientStatus": "complete"}),
+                );
                 Reply::Json(200, list.into())
             }
             ("POST", "/v1/job/web/scale") => {
@@ -73,10 +83,19 @@ impl State {
                     return Reply::Text(400, "job scaling blocked due to active deployment".into());
                 }
                 if body["JobModifyIndex"] != self.index {
-                    return Reply::Text(500, format!("Enforcing job modify index {}: job exists with conflicting job modify index: {}", body["JobModifyIndex"], self.index));
+                    return Reply::Text(
+                        500,
+                        format!(
+                            "Enforcing job modify index {}: job exists with conflicting job modify index: {}",
+                            body["JobModifyIndex"], self.index
+                        ),
+                    );
                 }
                 self.set(body["Count"].as_u64().expect("a count"));
-                Reply::Json(200, json!({"EvalID": "e", "EvalCreateIndex": 45, "Index": 45, "JobModifyIndex": self.index, "Warnings": ""}))
+                Reply::Json(
+                    200,
+                    json!({"EvalID": "e", "EvalCreateIndex": 45, "Index": 45, "JobModifyIndex": self.index, "Warnings": ""}),
+                )
             }
             _ => Reply::Text(404, "job not found".into()),
         }

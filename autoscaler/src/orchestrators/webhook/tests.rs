@@ -43,8 +43,10 @@ impl State {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/hook/services") => Reply::Json(200, json!({"services": ["web", "api"]})),
             ("GET", "/hook/services/web") => {
-                let replicas = self.replicas.iter().map(|n| json!({"id": format!("r{n}"), "ready": true,
-                    "address": format!("10.0.0.1:{}", 2000 + n), "started_at": "2026-11-21T10:00:00Z"}));
+                let replicas = self.replicas.iter().map(|n| {
+                    json!({"id": format!("r{n}"), "ready": true,
+                    "address": format!("10.0.0.1:{}", 2000 + n), "started_at": "2026-11-21T10:00:00Z"})
+                });
                 let replicas: Vec<Value> = replicas.collect();
                 Reply::Json(200, json!({"version": self.version, "wanted": replicas.len(), "replicas": replicas}))
             }
@@ -116,7 +118,8 @@ async fn a_repeated_change_has_one_key_and_a_wrong_signature_is_told() {
     server.fail("POST", 1, Fault::Gone);
     good.scale("web", ScaleChange { from: 1, to: 2 }).await.expect("taken");
     good.scale("web", ScaleChange { from: 2, to: 3 }).await.expect("taken");
-    let keys: Vec<String> = server.seen().iter().filter(|r| r.method == "POST").map(|r| r.header("idempotency-key").to_owned()).collect();
+    let keys: Vec<String> =
+        server.seen().iter().filter(|r| r.method == "POST").map(|r| r.header("idempotency-key").to_owned()).collect();
     assert_eq!(keys.len(), 3, "{keys:?}");
     assert!(keys[0] != keys[1] && keys[1] == keys[2], "{keys:?}");
     let raw: RawWebhook = serde_saphyr::from_str(&format!("url: {}/hook", server.address())).expect("well formed");

@@ -101,7 +101,10 @@ impl Api {
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Reply {
-    Reply::Json(code, json!({"kind": "Status", "status": "Failure", "reason": reason, "message": message, "code": code}))
+    Reply::Json(
+        code,
+        json!({"kind": "Status", "status": "Failure", "reason": reason, "message": message, "code": code}),
+    )
 }
 
 impl State {
@@ -162,16 +165,21 @@ impl State {
     fn answer(&mut self, request: &Request) -> Reply {
         let parts: Vec<&str> = request.path.trim_matches('/').split('/').collect();
         match (request.method.as_str(), parts.as_slice()) {
-            ("GET", ["apis", "argoproj.io"]) => {
-                Reply::Json(200, json!({"kind": "APIGroup", "preferredVersion": {"groupVersion": "argoproj.io/v1alpha1", "version": "v1alpha1"}}))
-            }
-            ("GET", ["apis", "argoproj.io", "v1alpha1"]) => Reply::Json(200, json!({"kind": "APIResourceList", "resources": [
+            ("GET", ["apis", "argoproj.io"]) => Reply::Json(
+                200,
+                json!({"kind": "APIGroup", "preferredVersion": {"groupVersion": "argoproj.io/v1alpha1", "version": "v1alpha1"}}),
+            ),
+            ("GET", ["apis", "argoproj.io", "v1alpha1"]) => Reply::Json(
+                200,
+                json!({"kind": "APIResourceList", "resources": [
                 {"name": "rollouts", "kind": "Rollout", "namespaced": true},
                 {"name": "rollouts/scale", "kind": "Scale", "group": "autoscaling", "version": "v1", "namespaced": true},
-                {"name": "analyses", "kind": "Analysis", "namespaced": true}]})),
-            (method, ["apis", "apps" | "argoproj.io", _, "namespaces", "shop", "deployments" | "rollouts", name, rest @ ..]) => {
-                self.workload(method, name, rest, request)
-            }
+                {"name": "analyses", "kind": "Analysis", "namespaced": true}]}),
+            ),
+            (
+                method,
+                ["apis", "apps" | "argoproj.io", _, "namespaces", "shop", "deployments" | "rollouts", name, rest @ ..],
+            ) => self.workload(method, name, rest, request),
             ("GET", ["api", "v1", "namespaces", "shop", "pods"]) => self.pods(request),
             ("GET", ["apis", "autoscaling", "v2", "namespaces", "shop", "horizontalpodautoscalers"]) => {
                 Reply::Json(200, json!({"items": self.hpas}))
@@ -202,7 +210,11 @@ impl State {
         if method == "PUT" {
             let body = request.json();
             if body["metadata"]["resourceVersion"] != workload.version.to_string() {
-                return status(409, "Conflict", "the object has been modified; please apply your changes to the latest version");
+                return status(
+                    409,
+                    "Conflict",
+                    "the object has been modified; please apply your changes to the latest version",
+                );
             }
             let Some(replicas) = body["spec"]["replicas"].as_u64() else {
                 return status(422, "Invalid", "spec.replicas: Required value");
@@ -214,9 +226,12 @@ impl State {
         let number = |n: u64| if n == 0 { json!({}) } else { json!({"replicas": n}) };
         let mut in_status = number(workload.replicas);
         in_status["selector"] = json!(format!("app={name}"));
-        Reply::Json(200, json!({"kind": "Scale", "apiVersion": "autoscaling/v1",
+        Reply::Json(
+            200,
+            json!({"kind": "Scale", "apiVersion": "autoscaling/v1",
             "metadata": {"name": name, "namespace": "shop", "uid": "u-1", "resourceVersion": workload.version.to_string()},
-            "spec": number(workload.replicas), "status": in_status}))
+            "spec": number(workload.replicas), "status": in_status}),
+        )
     }
 
     fn pods(&mut self, request: &Request) -> Reply {
