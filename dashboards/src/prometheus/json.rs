@@ -160,7 +160,8 @@ struct Bucket {
     count: f64,
 }
 
-/// The buckets that are not empty, ascending.
+/// The buckets that are not empty, ascending; as Prometheus gives them, with a zero bucket only when its count is above 0, and
+/// with those beside it ending at its borders.
 fn buckets(histogram: &NativeHistogram) -> Vec<Bucket> {
     let bound = |index: i64| bound(histogram, index);
     let custom = histogram.schema == CUSTOM_BUCKETS_SCHEMA;
@@ -172,17 +173,18 @@ fn buckets(histogram: &NativeHistogram) -> Vec<Bucket> {
     };
     let mut all: Vec<Bucket> = indexed(&histogram.negative_spans, &histogram.negative_buckets)
         .map(|(index, count)| {
-            let (lower, upper) = (-bound(index), -bound(index - 1));
+            let (lower, upper) = (-bound(index), (-bound(index - 1)).min(-histogram.zero_threshold));
             Bucket { rule: rule(lower < 0.0, upper > 0.0), lower, upper, count }
         })
         .collect();
     all.reverse();
-    if histogram.zero_count != 0.0 {
+    if histogram.zero_count > 0.0 {
         let width = histogram.zero_threshold;
         all.push(Bucket { rule: 3, lower: -width, upper: width, count: histogram.zero_count });
     }
     all.extend(indexed(&histogram.positive_spans, &histogram.positive_buckets).map(|(index, count)| {
         let (lower, upper) = (bound(index - 1), bound(index));
+        let lower = if custom { lower } else { lower.max(histogram.zero_threshold) };
         let (lower_in, upper_in) = if custom { (index == 0, true) } else { (lower < 0.0, upper > 0.0) };
         Bucket { rule: rule(lower_in, upper_in), lower, upper, count }
     }));
@@ -269,6 +271,9 @@ mod tests {
         let expect = "[1.500,{\"count\":\"12\",\"sum\":\"18.4\",\"buckets\":[[1,\"-2\",\"-1\",\"4\"],[1,\"-1\",\"-0.5\",\"2\"],\
                       [3,\"-0.001\",\"0.001\",\"2\"],[0,\"0.5\",\"1\",\"1\"],[0,\"4\",\"8\",\"3\"]]}]";
         assert_eq!(text(|out| write_histogram_point(out, 1500, &histogram)), expect);
+        let wide = NativeHistogram { zero_count: -2.0, zero_threshold: 0.75, ..histogram };
+        let bounds: Vec<_> = buckets(&wide).iter().map(|b| (b.lower, b.upper, b.count)).collect();
+        assert_eq!(bounds, [(-2.0, -1.0, 4.0), (-1.0, -0.75, 2.0), (0.75, 1.0, 1.0), (4.0, 8.0, 3.0)]);
         let custom = NativeHistogram {
             schema: CUSTOM_BUCKETS_SCHEMA,
             custom_values: vec![1.0, 2.0],

@@ -1,32 +1,74 @@
 //! Remarks that accompany a result: warnings and infos, as Prometheus words them.
 
+use std::fmt;
 use std::ops::Range;
 
 use vocab::Labels;
 
 use crate::error::position;
 use crate::lexer::quote_text;
-use crate::number::format_g;
+use crate::number::{format_g, format_two_digits};
 
 /// One remark.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Annotation {
     /// The text, with `PromQL warning: ` or `PromQL info: ` before it.
     pub message: String,
     /// The part of the query that it is about.
     pub span: Option<Range<usize>>,
+    forced: Option<Forced>,
+}
+
+/// What was done to buckets whose counts did not ascend, over all the times that it was done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Forced {
+    /// Smallest and largest upper bound of the buckets whose counts were raised.
+    pub(crate) buckets: (f64, f64),
+    /// By how much at most.
+    pub(crate) most: f64,
+    /// First and last time.
+    pub(crate) times_ms: (i64, i64),
+    /// How many histograms at how many times.
+    pub(crate) count: u64,
+}
+
+impl Forced {
+    fn join(&mut self, other: &Self) {
+        self.buckets = (self.buckets.0.min(other.buckets.0), self.buckets.1.max(other.buckets.1));
+        self.most = self.most.max(other.most);
+        self.times_ms = (self.times_ms.0.min(other.times_ms.0), self.times_ms.1.max(other.times_ms.1));
+        self.count += other.count;
+    }
+}
+
+impl fmt::Display for Forced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string());
+        write!(
+            f,
+            "from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
+            format_g(self.buckets.0),
+            format_g(self.buckets.1),
+            format_two_digits(self.most),
+            self.count,
+            time(self.times_ms.0),
+            time(self.times_ms.1)
+        )
+    }
 }
 
 impl Annotation {
     /// The text followed by the place in the query: `… (1:7)`.
     pub fn render(&self, query: &str) -> String {
-        match &self.span {
-            None => self.message.clone(),
-            Some(span) => {
-                let (line, column) = position(query, span.start);
-                format!("{} ({line}:{column})", self.message)
-            }
+        let mut text = self.message.clone();
+        if let Some(forced) = &self.forced {
+            text.push_str(&format!(", {forced}"));
         }
+        if let Some(span) = &self.span {
+            let (line, column) = position(query, span.start);
+            text.push_str(&format!(" ({line}:{column})"));
+        }
+        text
     }
 }
 
@@ -34,7 +76,7 @@ impl Annotation {
 pub(crate) const ANNOTATIONS_MAX: usize = 1000;
 
 /// The remarks of a result, each once, in the order they arose.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Annotations {
     /// The result may not be what was meant.
     pub warnings: Vec<Annotation>,
@@ -45,17 +87,18 @@ pub struct Annotations {
 impl Annotations {
     /// Adds a warning; `text` is without the prefix.
     pub fn warn(&mut self, text: impl AsRef<str>, span: &Range<usize>) {
-        push(&mut self.warnings, format!("PromQL warning: {}", text.as_ref()), span);
+        push(&mut self.warnings, format!("PromQL warning: {}", text.as_ref()), span, None);
     }
 
     /// Adds an info; `text` is without the prefix.
     pub fn info(&mut self, text: impl AsRef<str>, span: &Range<usize>) {
-        push(&mut self.infos, format!("PromQL info: {}", text.as_ref()), span);
+        push(&mut self.infos, format!("PromQL info: {}", text.as_ref()), span, None);
     }
 
     /// Adds a remark of either kind.
     pub(crate) fn add(&mut self, note: Note, span: &Range<usize>) {
-        if note.is_warning { self.warn(note.text, span) } else { self.info(note.text, span) }
+        let (list, kind) = if note.is_warning { (&mut self.warnings, "warning") } else { (&mut self.infos, "info") };
+        push(list, format!("PromQL {kind}: {}", note.text), span, note.forced);
     }
 
     /// Warnings and infos as texts with their places in `query`, at most `max` of each.
@@ -77,26 +120,32 @@ fn render(list: &[Annotation], query: &str, max: usize, what: &str) -> Vec<Strin
     texts
 }
 
-fn push(list: &mut Vec<Annotation>, message: String, span: &Range<usize>) {
-    let annotation = Annotation { message, span: Some(span.clone()) };
-    if list.len() < ANNOTATIONS_MAX && !list.contains(&annotation) {
-        list.push(annotation);
+/// The same text is told once, with the place where it was said last.
+fn push(list: &mut Vec<Annotation>, message: String, span: &Range<usize>, forced: Option<Forced>) {
+    if let Some(known) = list.iter_mut().find(|a| a.message == message) {
+        known.span = Some(span.clone());
+        if let (Some(known), Some(new)) = (&mut known.forced, &forced) {
+            known.join(new);
+        }
+    } else if list.len() < ANNOTATIONS_MAX {
+        list.push(Annotation { message, span: Some(span.clone()), forced });
     }
 }
 
 /// A remark without its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Note {
     pub(crate) is_warning: bool,
     pub(crate) text: String,
+    pub(crate) forced: Option<Forced>,
 }
 
 fn warning(text: String) -> Note {
-    Note { is_warning: true, text }
+    Note { is_warning: true, text, forced: None }
 }
 
 fn info(text: String) -> Note {
-    Note { is_warning: false, text }
+    Note { is_warning: false, text, forced: None }
 }
 
 fn with_metric(text: &str, labels: &Labels) -> String {
@@ -174,11 +223,9 @@ impl Note {
         ))
     }
 
-    pub(crate) fn forced_monotonicity(labels: &Labels) -> Self {
-        info(with_metric(
-            "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)",
-            labels,
-        ))
+    pub(crate) fn forced_monotonicity(labels: &Labels, forced: Forced) -> Self {
+        let text = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
+        Self { forced: Some(forced), ..info(with_metric(text, labels)) }
     }
 
     pub(crate) fn incompatible_types(left: &str, op: &str, right: &str) -> Self {
@@ -194,6 +241,11 @@ impl Note {
 
     pub(crate) fn histogram_ignored_in_mixed_range(labels: &Labels) -> Self {
         info(with_metric("ignored histograms in a range containing both floats and histograms", labels))
+    }
+
+    pub(crate) fn start_overlaps(labels: &Labels) -> Self {
+        let name = quote_text(labels.metric_name());
+        warning(format!("sample has start time that overlaps with previous sample timestamp for metric {name}"))
     }
 
     pub(crate) fn too_few_samples(function: &str, min: usize, labels: &Labels) -> Self {
@@ -219,5 +271,31 @@ impl Note {
             "input to histogram_fraction has NaN observations, which are excluded from all fractions",
             labels,
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_remark_is_made_once() {
+        let labels = Labels::from_pairs([("__name__", "h")]);
+        let forced = |bucket: f64, most: f64, time: i64| {
+            let forced = Forced { buckets: (bucket, bucket), most, times_ms: (time, time), count: 1 };
+            Note::forced_monotonicity(&labels, forced)
+        };
+        let mut annotations = Annotations::default();
+        annotations.add(forced(10.0, 0.123, 1_000), &(3..4));
+        annotations.add(forced(2.5, 7.0, 1_500), &(3..4));
+        annotations.info("else", &(0..1));
+        annotations.info("else", &(2..3));
+        let (warnings, infos) = annotations.render("abcdef", 10);
+        assert!(warnings.is_empty());
+        let expect = "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see \
+                      https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"h\", \
+                      from buckets 2.5 to 10, with a max diff of 7, over 2 samples from 1970-01-01T00:00:01Z to \
+                      1970-01-01T00:00:01.5Z (1:4)";
+        assert_eq!(infos, [expect, "PromQL info: else (1:3)"]);
     }
 }

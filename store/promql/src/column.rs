@@ -8,6 +8,8 @@ use vocab::sample::SeriesData;
 use crate::annotations::Note;
 use crate::eval::select::Windows;
 use crate::functions::range::{RangeFunction, Window};
+use crate::functions::rate;
+use crate::quantile::{nan_first_total, quantile_of_sorted};
 use crate::timing::Timing;
 use crate::value::{SampleValue, Series};
 
@@ -41,36 +43,98 @@ pub(crate) fn fill_range_column(
     notes: &mut Vec<Note>,
     out: &mut Series,
 ) -> bool {
-    let mut windows = Windows::new(data, function.wants_resets());
+    let mut windows = Windows::new(data, function.marks());
+    if let (Some((is_counter, is_rate)), Some(plain)) = (function.difference(), windows.plain()) {
+        return rate::extrapolated_column(plain, spec, is_counter, is_rate, &mut out.floats);
+    }
     let mut found = false;
-    let mut extreme = Extreme::of(function, data, spec);
+    let mut slide = Slide::of(function, args, data, spec);
     for (step, time) in spec.grid.times().enumerate() {
         let end = spec.timing.reference(time);
         let window = windows.window(end.saturating_sub(spec.range_ms), end, time);
-        if let Some(extreme) = &mut extreme {
-            if let Some(value) = extreme.advance(&window) {
-                out.floats[step] = value;
-                found = true;
-            }
-            continue;
+        let value = match &mut slide {
+            Some(slide) => slide.advance(&window).map(SampleValue::Float),
+            None => function.evaluate(&window, args, &data.labels, notes),
+        };
+        match value {
+            None => continue,
+            Some(SampleValue::Float(value)) => out.floats[step] = value,
+            Some(value) => out.set(step, value),
         }
-        match function.evaluate(&window, args, &data.labels, notes) {
-            None => {}
-            Some(SampleValue::Float(value)) => {
-                out.floats[step] = value;
-                found = true;
-            }
-            Some(value) => {
-                out.set(step, value);
-                found = true;
-            }
-        }
+        found = true;
     }
     found
 }
 
-/// Share of a step in the window below which sliding pays.
-const SLIDE_FROM_OVERLAP: i64 = 4;
+/// So many steps in a window make sliding pay: for an extreme, which is cheap to slide …
+const EXTREME_FROM_STEPS: i64 = 4;
+/// … and for the order of the values, each of which is moved in and out.
+const SORTED_FROM_STEPS: i64 = 16;
+
+/// What is carried from a window to the next, so that the samples that both have are not looked at again.
+#[derive(Debug)]
+enum Slide {
+    Extreme(Extreme),
+    Sorted(Sorted),
+}
+
+impl Slide {
+    fn of(function: RangeFunction, args: &[f64], data: &SeriesData, spec: &WindowSpec) -> Option<Self> {
+        let steps = if spec.grid.num_steps() > 1 { spec.range_ms / spec.grid.step_ms.max(1) } else { 0 };
+        if !data.histograms.is_empty() {
+            return None;
+        }
+        match (function, args) {
+            (RangeFunction::Max | RangeFunction::Min, _) if steps >= EXTREME_FROM_STEPS => {
+                let larger = function == RangeFunction::Max;
+                Some(Self::Extreme(Extreme { larger, candidates: VecDeque::new(), next: 0 }))
+            }
+            (RangeFunction::Quantile, [q]) if steps >= SORTED_FROM_STEPS && (0.0..=1.0).contains(q) => {
+                Some(Self::Sorted(Sorted { q: *q, values: Vec::new(), entered: VecDeque::new(), next: 0 }))
+            }
+            _ => None,
+        }
+    }
+
+    fn advance(&mut self, window: &Window<'_>) -> Option<f64> {
+        match self {
+            Self::Extreme(extreme) => extreme.advance(window),
+            Self::Sorted(sorted) => sorted.advance(window),
+        }
+    }
+}
+
+/// The values of a window that slides, in order.
+#[derive(Debug)]
+struct Sorted {
+    q: f64,
+    values: Vec<f64>,
+    /// The same values as they came.
+    entered: VecDeque<f64>,
+    /// Index of the first sample not looked at yet.
+    next: usize,
+}
+
+impl Sorted {
+    /// The quantile of the next window.
+    fn advance(&mut self, window: &Window<'_>) -> Option<f64> {
+        let first = window.first_index;
+        while self.next - self.entered.len() < first {
+            let Some(value) = self.entered.pop_front() else { break };
+            if let Ok(at) = self.values.binary_search_by(|v| nan_first_total(*v, value)) {
+                self.values.remove(at);
+            }
+        }
+        let from = self.next.max(first);
+        for &value in window.values.iter().skip(from - first) {
+            let (Ok(at) | Err(at)) = self.values.binary_search_by(|v| nan_first_total(*v, value));
+            self.values.insert(at, value);
+            self.entered.push_back(value);
+        }
+        self.next = first + window.values.len();
+        (!self.values.is_empty()).then(|| quantile_of_sorted(self.q, &self.values))
+    }
+}
 
 /// Minimum or maximum of a window that slides: every sample is looked at twice, however long the window is.
 #[derive(Debug)]
@@ -83,16 +147,6 @@ struct Extreme {
 }
 
 impl Extreme {
-    fn of(function: RangeFunction, data: &SeriesData, spec: &WindowSpec) -> Option<Self> {
-        let larger = match function {
-            RangeFunction::Max => true,
-            RangeFunction::Min => false,
-            _ => return None,
-        };
-        let slides = spec.grid.num_steps() > 1 && spec.range_ms / spec.grid.step_ms.max(1) >= SLIDE_FROM_OVERLAP;
-        (slides && data.histograms.is_empty()).then(|| Self { larger, candidates: VecDeque::new(), next: 0 })
-    }
-
     /// The extreme of the next window; NaN counts only when there is nothing else.
     fn advance(&mut self, window: &Window<'_>) -> Option<f64> {
         let first = window.first_index;

@@ -215,8 +215,8 @@ impl Engine {
         let mut raw: Vec<SeriesData> = Vec::new();
         let mut reserved = Reserved::new(&ctx.memory);
         let instant = match leaf.kind {
-            LeafKind::Instant { lookback_ms, times, smoothed: false } => {
-                Some(select::Instant::new(&leaf.grid, leaf.timing, lookback_ms, times))
+            LeafKind::Instant { lookback_ms, what, smoothed: false } => {
+                Some(select::Instant::new(&leaf.grid, leaf.timing, lookback_ms, what))
             }
             _ => None,
         };

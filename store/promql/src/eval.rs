@@ -247,7 +247,7 @@ impl<'a> Evaluator<'a> {
             let (timestamps, values) = kept.map(|(t, v)| (*t, *v)).unzip();
             let histograms =
                 data.histograms.into_iter().filter(|(t, h)| inside(*t) && !vocab::is_stale_nan(h.sum)).collect();
-            series.data = SeriesData { labels: data.labels, timestamps, values, histograms };
+            series.data = SeriesData { labels: data.labels, timestamps, values, histograms, starts: None };
             series
         });
         Ok(windows.filter(|s| s.data.num_samples() > 0).collect())

@@ -26,7 +26,7 @@ use crate::annotations::{ANNOTATIONS_MAX, Note};
 use crate::ast::{Expr, Span};
 use crate::column::{WindowSpec, fill_range_column, is_possibly_not_counter};
 use crate::eval::matching::{GroupIndex, Grouping};
-use crate::eval::select::Instant;
+use crate::eval::select::{Instant, Wanted};
 use crate::functions::range::RangeFunction;
 use crate::timing::Timing;
 use crate::value::{ABSENT, Series, is_absent};
@@ -62,7 +62,7 @@ impl FragmentAccumulator {
         let timing = Timing { at_ms: fragment.at_ms, offset_ms: fragment.offset_ms };
         let reader = match (fragment.range_ms, RangeFunction::parse(&fragment.function)) {
             (None, _) if fragment.function.is_empty() => {
-                Reader::Instant(Instant::new(&fragment.grid, timing, fragment.lookback_ms, false))
+                Reader::Instant(Instant::new(&fragment.grid, timing, fragment.lookback_ms, Wanted::Value))
             }
             (Some(range_ms), Some(function)) => {
                 Reader::Range(function, WindowSpec { grid: fragment.grid, timing, range_ms })
@@ -96,13 +96,21 @@ impl FragmentAccumulator {
             return;
         }
         self.scratch.floats.fill(ABSENT);
+        let mut notes = Vec::new();
         let found = match &self.reader {
             Reader::Instant(instant) => instant.fill(data, &mut self.scratch),
             Reader::Range(function, spec) => {
-                fill_range_column(*function, &self.fragment.args, data, spec, &mut Vec::new(), &mut self.scratch)
+                fill_range_column(*function, &self.fragment.args, data, spec, &mut notes, &mut self.scratch)
             }
             Reader::Unknown => false,
         };
+        for note in notes {
+            let kind = if note.is_warning { "warning" } else { "info" };
+            let annotation = (kind.to_owned(), note.text);
+            if self.result.annotations.len() < ANNOTATIONS_MAX && !self.result.annotations.contains(&annotation) {
+                self.result.annotations.push(annotation);
+            }
+        }
         if !found {
             return;
         }

@@ -1,7 +1,8 @@
 //! The functions of the language: names, signatures, documentation.
 
 pub(crate) mod range;
-mod rate;
+pub(crate) mod rate;
+pub(crate) mod start;
 
 use crate::ast::ValueType;
 use crate::ast::ValueType::{Matrix, Scalar, String as Text, Vector};
@@ -272,6 +273,13 @@ static FUNCTIONS: &[Function] = &[
     stable("sort_desc", &[Vector], 0, Vector, "Descending by value; for instant queries."),
     stable("sqrt", &[Vector], 0, Vector, "Square root."),
     experimental("start", &[], 0, Scalar, "The first evaluation time of the query, in seconds."),
+    experimental(
+        "start_timestamp",
+        &[Vector],
+        0,
+        Vector,
+        "Since when the samples of a selector count, in seconds since the epoch; 0 when that is not known.",
+    ),
     stable("stddev_over_time", &[Matrix], 0, Vector, "Population standard deviation of the values in the range."),
     stable("stdvar_over_time", &[Matrix], 0, Vector, "Population variance of the values in the range."),
     experimental("step", &[], 0, Scalar, "The step of the query, in seconds."),

@@ -11,7 +11,7 @@ use crate::ast::{Call, Expr, VectorSelector};
 use crate::engine::{Engine, LeafData, Reads};
 use crate::error::QueryError;
 use crate::eval::matching::braces;
-use crate::eval::select::Instant;
+use crate::eval::select::{Instant, Wanted};
 use crate::eval::{Evaluator, merge_by_labels};
 use crate::plan::{Leaf, LeafKind, NodeId};
 use crate::timing::{QueryTimes, Timing, effective_grid};
@@ -53,7 +53,7 @@ pub(crate) async fn read(
         if raw.series.iter().any(|s| !s.histograms.is_empty()) {
             return Err(QueryError::execution("info sample should be float").at(&call.span));
         }
-        let instant = Instant::new(&grid, timing, lookback_ms, true);
+        let instant = Instant::new(&grid, timing, lookback_ms, Wanted::Time);
         let mut infos: Vec<Series> = raw.series.iter().filter_map(|s| instant.evaluate(s)).collect();
         infos.sort_by(|a, b| a.labels.cmp(&b.labels));
         reads.info.insert(leaf.node, infos);

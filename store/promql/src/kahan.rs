@@ -11,13 +11,10 @@ impl KahanSum {
     #[inline]
     pub(crate) fn add(&mut self, value: f64) {
         let total = self.sum + value;
-        if total.is_infinite() {
-            self.compensation = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.compensation += (self.sum - total) + value;
-        } else {
-            self.compensation += (value - total) + self.sum;
-        }
+        // What the addition rounded away, exactly, whichever of the two is larger.
+        let added = total - self.sum;
+        let lost = (self.sum - (total - added)) + (value - added);
+        self.compensation = if total.is_infinite() { 0.0 } else { self.compensation + lost };
         self.sum = total;
     }
 

@@ -147,6 +147,23 @@ pub(crate) fn format_duration_ms(ms: i64) -> String {
     if ms < 0 { format!("-{text}") } else { text }
 }
 
+/// Two significant digits, as Go's `%.2g` writes them.
+pub(crate) fn format_two_digits(value: f64) -> String {
+    if !value.is_finite() || value == 0.0 {
+        return format_g(value);
+    }
+    let text = format!("{value:.1e}");
+    let Some((digits, exponent)) = text.split_once('e').and_then(|(d, e)| Some((d, e.parse::<i32>().ok()?))) else {
+        return text;
+    };
+    if (-4..2).contains(&exponent) {
+        // What is left of the value after rounding to two digits prints shortest without more of them.
+        return text.parse::<f64>().map_or_else(|_| text.clone(), |v| v.to_string());
+    }
+    let digits = digits.strip_suffix(".0").unwrap_or(digits);
+    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use vocab::{ErrorKind, Matcher};
 
 use crate::ast::{Call, Expr, RangeEdge, VectorSelector};
 use crate::error::QueryError;
+use crate::eval::select::Wanted;
 use crate::fragment;
 use crate::timing::{QueryTimes, Timing, effective_grid, subquery_grid};
 
@@ -26,8 +27,8 @@ impl NodeId {
 /// How a selector is read.
 #[derive(Debug, Clone)]
 pub(crate) enum LeafKind {
-    /// The newest sample of each step, or its time in seconds.
-    Instant { lookback_ms: i64, times: bool, smoothed: bool },
+    /// The newest sample of each step, or something of it.
+    Instant { lookback_ms: i64, what: Wanted, smoothed: bool },
     /// All samples of the windows, as they are.
     Range,
     /// Work that the store does.
@@ -78,7 +79,7 @@ impl<'a> Planner<'a> {
         }
         match expr {
             Expr::Number(_) | Expr::String(_) => Ok(()),
-            Expr::Vector(selector) => self.vector(expr, selector, grid, false),
+            Expr::Vector(selector) => self.vector(expr, selector, grid, Wanted::Value),
             Expr::Matrix(matrix) => {
                 let range_ms = self.times.duration(&matrix.range, true, &matrix.span)?;
                 self.range(expr, &matrix.selector, range_ms, grid, "")
@@ -146,8 +147,9 @@ impl<'a> Planner<'a> {
         for (index, arg) in call.args.iter().enumerate() {
             let inner = arg.unwrap_parens();
             match inner {
-                Expr::Vector(selector) if call.function.name == "timestamp" => {
-                    self.vector(inner, selector, &effective_grid(arg, grid), true)?;
+                Expr::Vector(selector) if matches!(call.function.name, "timestamp" | "start_timestamp") => {
+                    let what = if call.function.name == "timestamp" { Wanted::Time } else { Wanted::Start };
+                    self.vector(inner, selector, &effective_grid(arg, grid), what)?;
                 }
                 Expr::Matrix(matrix) => {
                     let range_ms = self.times.duration(&matrix.range, true, &matrix.span)?;
@@ -165,12 +167,12 @@ impl<'a> Planner<'a> {
         expr: &Expr,
         selector: &VectorSelector,
         grid: &StepGrid,
-        times: bool,
+        what: Wanted,
     ) -> Result<(), QueryError> {
         let timing = self.times.timing(selector.at, &selector.offset, &selector.span)?;
         let smoothed = selector.edge == RangeEdge::Smoothed;
         let after = if smoothed { self.lookback_ms } else { 0 };
-        let kind = LeafKind::Instant { lookback_ms: self.lookback_ms, times, smoothed };
+        let kind = LeafKind::Instant { lookback_ms: self.lookback_ms, what, smoothed };
         self.leaf(expr, &selector.matchers, kind, grid, timing, (self.lookback_ms, after), String::new());
         Ok(())
     }

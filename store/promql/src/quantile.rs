@@ -7,6 +7,24 @@ pub(crate) fn nan_first(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }
 
+/// The same, and of equal ones those first whose bits are smaller.
+pub(crate) fn nan_first_total(a: f64, b: f64) -> Ordering {
+    b.is_nan().cmp(&a.is_nan()).then_with(|| a.total_cmp(&b))
+}
+
+/// Where a quantile (0 to 1) lies among so many values: the index below it and the weight of the one after.
+fn rank(q: f64, count: usize) -> (usize, f64) {
+    let rank = q * (count as f64 - 1.0);
+    ((rank.floor().max(0.0) as usize).min(count - 1), rank - rank.floor())
+}
+
+/// The quantile (0 to 1) of values in order.
+pub(crate) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
+    let (lower, weight) = rank(q, values.len());
+    let upper = (lower + 1).min(values.len() - 1);
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
 /// The quantile by linear interpolation between neighbours; reorders `values`.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
@@ -18,10 +36,8 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    let rank = q * (values.len() as f64 - 1.0);
-    let lower = (rank.floor().max(0.0) as usize).min(values.len() - 1);
+    let (lower, weight) = rank(q, values.len());
     let upper = (lower + 1).min(values.len() - 1);
-    let weight = rank - rank.floor();
     // Only two neighbours are needed, not the whole order.
     let (_, low, above) = values.select_nth_unstable_by(lower, |a, b| nan_first(*a, *b));
     let low = *low;

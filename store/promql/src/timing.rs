@@ -88,6 +88,7 @@ const TIME_DEPENDENT: &[&str] = &[
     "year",
     "forecast",
     "predict_linear",
+    "start_timestamp",
     "time",
     "timestamp",
 ];

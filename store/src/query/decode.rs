@@ -172,6 +172,7 @@ impl Parts {
             timestamps: self.times,
             values: self.values,
             histograms: self.histograms,
+            starts: None,
         }
     }
 }

@@ -31,6 +31,18 @@ pub struct SeriesData {
     pub values: Vec<f64>,
     /// Native histogram samples, ascending by time.
     pub histograms: Vec<(TimestampMs, Arc<NativeHistogram>)>,
+    /// Since when the samples count, where their source said so.
+    pub starts: Option<Box<StartTimes>>,
+}
+
+/// Since when samples of counters and histograms count ("start timestamp", "created timestamp"), in milliseconds since the epoch;
+/// 0 where that is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StartTimes {
+    /// One for each float sample, or none at all.
+    pub floats: Vec<TimestampMs>,
+    /// One for each histogram sample, or none at all.
+    pub histograms: Vec<TimestampMs>,
 }
 
 impl SeriesData {
@@ -41,7 +53,9 @@ impl SeriesData {
 
     /// Bytes this holds on the heap, labels not counted; for reservations.
     pub fn heap_bytes(&self) -> usize {
-        self.timestamps.capacity() * 16 + self.histograms.iter().map(|(_, h)| 24 + h.heap_bytes()).sum::<usize>()
+        self.timestamps.capacity() * 16
+            + self.histograms.iter().map(|(_, h)| 24 + h.heap_bytes()).sum::<usize>()
+            + self.starts.as_ref().map_or(0, |s| 48 + (s.floats.capacity() + s.histograms.capacity()) * 8)
     }
 }
 

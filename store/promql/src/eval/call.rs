@@ -14,7 +14,7 @@ use crate::annotations::Note;
 use crate::ast::{Call, Expr, RangeEdge, Span};
 use crate::column::{WindowSpec, is_possibly_not_counter, range_column};
 use crate::error::QueryError;
-use crate::functions::range::RangeFunction;
+use crate::functions::range::{Marks, RangeFunction};
 use crate::value::{Reserved, SampleValue, Series, Value, Vector, is_absent};
 
 impl Evaluator<'_> {
@@ -50,6 +50,7 @@ impl Evaluator<'_> {
             "clamp" | "clamp_min" | "clamp_max" => self.clamp(call, grid),
             "round" => self.round(call, grid),
             "timestamp" => self.timestamp(call, grid),
+            "start_timestamp" => self.start_timestamp(call, grid),
             "absent" => self.absent(call, grid),
             "absent_over_time" => self.absent_over_time(call, grid),
             "label_replace" => self.label_replace(call, grid),
@@ -139,13 +140,29 @@ impl Evaluator<'_> {
         Ok(Value::Scalar(out))
     }
 
-    fn timestamp(&self, call: &Call, grid: &StepGrid) -> Result<Value, QueryError> {
+    /// What was read of a selector that is the only argument: something of its samples instead of their values.
+    fn read_of_samples(&self, call: &Call, grid: &StepGrid) -> Option<Result<Value, QueryError>> {
         let inner = call.args[0].unwrap_parens();
         let read = if matches!(inner, Expr::Vector(_)) { self.take_vector(inner) } else { None };
-        if let Some(vector) = read {
+        read.map(|vector| {
             let value = Value::Vector(vector);
             let steps = crate::timing::effective_grid(&call.args[0], grid).num_steps();
-            return if steps == grid.num_steps() { Ok(value) } else { self.replicate(value, grid.num_steps()) };
+            if steps == grid.num_steps() { Ok(value) } else { self.replicate(value, grid.num_steps()) }
+        })
+    }
+
+    /// Values that are computed count since no time: only a selector has elements.
+    fn start_timestamp(&self, call: &Call, grid: &StepGrid) -> Result<Value, QueryError> {
+        if let Some(read) = self.read_of_samples(call, grid) {
+            return read;
+        }
+        self.eval_vector(&call.args[0], grid)?;
+        self.vector(Vec::new())
+    }
+
+    fn timestamp(&self, call: &Call, grid: &StepGrid) -> Result<Value, QueryError> {
+        if let Some(read) = self.read_of_samples(call, grid) {
+            return read;
         }
         let mut vector = self.eval_vector(&call.args[0], grid)?;
         let times: Vec<f64> = grid.times().map(|t| t as f64 / 1000.0).collect();
@@ -178,7 +195,7 @@ impl Evaluator<'_> {
         let matrix = self.matrix(&call.args[0], grid)?;
         let mut present = vec![false; grid.num_steps()];
         for series in &matrix.series {
-            let mut windows = Windows::new(&series.data, false);
+            let mut windows = Windows::new(&series.data, Marks::None);
             for (step, time) in grid.times().enumerate() {
                 let end = matrix.timing.reference(time);
                 let window = windows.window(end.saturating_sub(matrix.range_ms), end, time);
@@ -205,7 +222,7 @@ fn varying_column(
     notes: &mut Vec<Note>,
 ) -> Option<Series> {
     let mut out = Series::empty(data.labels.clone(), drop_name, spec.grid.num_steps());
-    let mut windows = Windows::new(data, function.wants_resets());
+    let mut windows = Windows::new(data, function.marks());
     for (step, time) in spec.grid.times().enumerate() {
         let end = spec.timing.reference(time);
         let window = windows.window(end.saturating_sub(spec.range_ms), end, time);

@@ -12,7 +12,8 @@ use super::select::Windows;
 use crate::annotations::Note;
 use crate::ast::{Call, Expr, RangeEdge};
 use crate::error::QueryError;
-use crate::functions::range::{RangeFunction, Window};
+use crate::functions::range::{Marks, RangeFunction, Window, differ};
+use crate::functions::start;
 use crate::histogram::{self, Sparse, detect_reset};
 use crate::timing::Timing;
 use crate::value::{SampleValue, Series, Value};
@@ -85,7 +86,7 @@ impl Evaluator<'_> {
         for series in &matrix.series {
             self.ctx.cancel.check()?;
             let mut result = Series::empty(series.data.labels.clone(), true, grid.num_steps());
-            let mut windows = Windows::new(&series.data, false);
+            let mut windows = Windows::new(&series.data, Marks::None);
             for (step, time) in grid.times().enumerate() {
                 let end_ms = matrix.timing.reference(time);
                 let start_ms = end_ms.saturating_sub(matrix.range_ms);
@@ -215,13 +216,20 @@ fn anchored_count(
         .unwrap_or(i64::MIN);
     let from = window.timestamps.partition_point(|t| *t < anchor);
     let h_from = window.histograms.partition_point(|h| h.0 < anchor);
-    let values = &window.values[from..];
-    let resets: Vec<usize> = values.windows(2).enumerate().filter(|(_, w)| w[1] < w[0]).map(|(i, _)| i + 1).collect();
+    let (values, timestamps) = (&window.values[from..], &window.timestamps[from..]);
+    let starts = window.starts.get(from..).unwrap_or_default();
+    let is_marked = |i: &usize| match function.marks() {
+        Marks::Changes => differ(values[i - 1], values[*i]),
+        _ => values[*i] < values[i - 1] || start::is_reset_at(starts, *i, timestamps[i - 1], timestamps[*i]),
+    };
+    let marks: Vec<usize> = (1..values.len()).filter(is_marked).collect();
     let anchored = Window {
-        timestamps: &window.timestamps[from..],
+        timestamps,
+        starts,
+        histogram_starts: window.histogram_starts.get(h_from..).unwrap_or_default(),
         values,
         histograms: &window.histograms[h_from..],
-        resets: &resets,
+        marks: &marks,
         first_index: 0,
         ..*window
     };

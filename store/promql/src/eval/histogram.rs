@@ -6,11 +6,11 @@ use vocab::ports::query::StepGrid;
 
 use super::Evaluator;
 use super::matching::merge_by_labels;
-use crate::annotations::Note;
+use crate::annotations::{Forced, Note};
 use crate::ast::{Call, Span};
 use crate::error::QueryError;
 use crate::histogram::Sparse;
-use crate::histogram::classic::{self, ClassicBucket};
+use crate::histogram::classic::{self, ClassicBucket, Raised};
 use crate::histogram::quantile::{self, NanEffect};
 use crate::number::{format_g, parse_float};
 use crate::value::{SampleValue, Series, Value, Vector, is_absent};
@@ -46,6 +46,8 @@ impl Evaluator<'_> {
             });
             out[slot].classic.push((upper, at));
         }
+        // Sorted once, they need not be at every step.
+        out.iter_mut().for_each(|h| h.classic.sort_by(|a, b| a.0.total_cmp(&b.0)));
         for (at, series) in vector.series.iter().enumerate() {
             if series.histograms.iter().all(Option::is_none) {
                 continue;
@@ -100,20 +102,24 @@ impl Evaluator<'_> {
         &self,
         vector: &Vector,
         quantiles: &[f64],
+        grid: &StepGrid,
         span: &Span,
         quantile_span: &Span,
     ) -> Result<Vec<Series>, QueryError> {
         for q in quantiles.iter().filter(|q| !(0.0..=1.0).contains(*q)) {
             self.note(Note::invalid_quantile(*q), quantile_span);
         }
+        let times: Vec<i64> = grid.times().collect();
         self.each_histogram(
             vector,
             span,
             quantiles.len(),
             |this, step, buckets, labels| {
                 let (value, forced) = classic::quantile(quantiles[step], buckets);
-                if forced {
-                    this.note(Note::forced_monotonicity(labels), span);
+                if let Some(Raised { buckets, most }) = forced {
+                    let time = times[step];
+                    let forced = Forced { buckets, most, times_ms: (time, time), count: 1 };
+                    this.note(Note::forced_monotonicity(labels, forced), span);
                 }
                 value
             },
@@ -133,7 +139,7 @@ impl Evaluator<'_> {
         if call.function.name == "histogram_quantile" {
             let quantiles = self.eval_scalar(&call.args[0], grid)?;
             let vector = self.eval_vector(&call.args[1], grid)?;
-            let out = self.quantile_column(&vector, &quantiles, &call.args[1].span(), &call.args[0].span())?;
+            let out = self.quantile_column(&vector, &quantiles, grid, &call.args[1].span(), &call.args[0].span())?;
             return self.vector(out);
         }
         let vector = self.eval_vector(&call.args[0], grid)?;
@@ -144,7 +150,7 @@ impl Evaluator<'_> {
         let mut out = Vec::new();
         for arg in &call.args[2..] {
             let quantiles = self.eval_scalar(arg, grid)?;
-            for series in self.quantile_column(&vector, &quantiles, &call.args[0].span(), &arg.span())? {
+            for series in self.quantile_column(&vector, &quantiles, grid, &call.args[0].span(), &arg.span())? {
                 // The quantile may change from step to step, and with it the label.
                 let mut by_value: Vec<(String, Series)> = Vec::new();
                 for (step, q) in quantiles.iter().enumerate() {

@@ -55,6 +55,9 @@ impl GroupIndex {
     /// The number of the group that a label set belongs to.
     pub(crate) fn slot(&mut self, labels: &Labels) -> usize {
         let Self { grouping, hasher, table, keys } = self;
+        if grouping.names.is_empty() && !grouping.without && !keys.is_empty() {
+            return 0;
+        }
         let counted = || labels.iter().filter(|(name, _)| grouping.counts(name));
         let mut state = hasher.build_hasher();
         counted().for_each(|pair| pair.hash(&mut state));

@@ -10,7 +10,7 @@ use super::{Evaluator, Matrix};
 use crate::annotations::Note;
 use crate::ast::{Call, Expr, RangeEdge};
 use crate::error::QueryError;
-use crate::functions::range::Window;
+use crate::functions::range::{Marks, Window};
 use crate::number::format_g;
 use crate::value::{Reserved, SampleValue, Series, Value, Vector};
 
@@ -98,7 +98,7 @@ impl Evaluator<'_> {
         for series in &matrix.series {
             let labels = &series.data.labels;
             let mut column = Series::empty(labels.clone(), true, grid.num_steps());
-            let mut windows = Windows::new(&series.data, false);
+            let mut windows = Windows::new(&series.data, Marks::None);
             let mut scored: Option<((usize, usize, i64), Option<f64>)> = None;
             for (step, time) in grid.times().enumerate() {
                 self.ctx.cancel.check()?;
@@ -174,7 +174,7 @@ impl Evaluator<'_> {
 
 /// What a series costs if it has no holes: told before any of the work is done.
 fn least_work(data: &SeriesData, matrix: &Matrix, grid: &StepGrid) -> u64 {
-    let mut windows = Windows::new(data, false);
+    let mut windows = Windows::new(data, Marks::None);
     let mut seen = None;
     let mut work = 0;
     for time in grid.times() {

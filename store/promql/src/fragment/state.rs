@@ -45,6 +45,11 @@ impl Fold {
 
     /// Folds the values of a series into a group.
     pub(super) fn add(self, group: &mut PartialSeries, values: &[f64]) {
+        if self == Self::Sum
+            && let [sums, compensations] = group.columns.as_mut_slice()
+        {
+            return add_sums(&mut group.present, sums, compensations, values);
+        }
         for (step, &value) in values.iter().enumerate() {
             if is_absent(value) {
                 continue;
@@ -149,6 +154,24 @@ impl Fold {
                 Self::Stddev => variance_at(columns, step).variance().sqrt(),
             })
             .collect()
+    }
+}
+
+/// What most aggregations are: sums.
+fn add_sums(present: &mut [bool], sums: &mut [f64], compensations: &mut [f64], values: &[f64]) {
+    let slots = present.iter_mut().zip(sums).zip(compensations);
+    for (((present, sum), compensation), &value) in slots.zip(values) {
+        if is_absent(value) {
+            continue;
+        }
+        if *present {
+            let mut total = KahanSum { sum: *sum, compensation: *compensation };
+            total.add(value);
+            (*sum, *compensation) = (total.sum, total.compensation);
+        } else {
+            *present = true;
+            *sum = value;
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use vocab::{Labels, NativeHistogram};
 
 use crate::annotations::Note;
 use crate::error::QueryError;
-use crate::functions::rate;
+use crate::functions::{rate, start};
 use crate::kahan::{KahanMean, KahanSum, KahanVariance};
 use crate::quantile::quantile;
 use crate::value::SampleValue;
@@ -17,14 +17,19 @@ pub(crate) struct Window<'a> {
     pub(crate) timestamps: &'a [i64],
     pub(crate) values: &'a [f64],
     pub(crate) histograms: &'a [(i64, Arc<NativeHistogram>)],
+    /// Since when the floats count, 0 where not known; empty when none is known.
+    pub(crate) starts: &'a [i64],
+    /// The same of the histograms.
+    pub(crate) histogram_starts: &'a [i64],
     /// Left border, not included.
     pub(crate) start_ms: i64,
     /// Right border, included.
     pub(crate) end_ms: i64,
     /// The evaluation time, before offset and `@`.
     pub(crate) eval_ms: i64,
-    /// Indices (within the whole series) of floats smaller than their predecessor, those of this window only.
-    pub(crate) resets: &'a [usize],
+    /// Indices (within the whole series) of floats before which the counter was reset (or, for `changes`, that are not as the
+    /// one before them), those of this window only.
+    pub(crate) marks: &'a [usize],
     /// Index of the window's first float within the whole series.
     pub(crate) first_index: usize,
 }
@@ -54,6 +59,22 @@ impl Window<'_> {
             }
         })
     }
+}
+
+/// What is to be known of each sample and the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marks {
+    /// Nothing.
+    None,
+    /// Whether the counter was reset between them.
+    Resets,
+    /// Whether they differ.
+    Changes,
+}
+
+/// Whether two values in a row are a change.
+pub(crate) fn differ(a: f64, b: f64) -> bool {
+    a != b && !(a.is_nan() && b.is_nan())
 }
 
 /// A sample of either kind.
@@ -133,9 +154,23 @@ impl RangeFunction {
         matches!(self, Self::First | Self::Last)
     }
 
-    /// Whether positions of counter resets are of use to it.
-    pub(crate) fn wants_resets(self) -> bool {
-        matches!(self, Self::Rate | Self::Increase | Self::Resets)
+    /// Whether it is an extrapolated difference: of a counter or a gauge, per second or over the whole range.
+    pub(crate) fn difference(self) -> Option<(bool, bool)> {
+        match self {
+            Self::Rate => Some((true, true)),
+            Self::Increase => Some((true, false)),
+            Self::Delta => Some((false, false)),
+            _ => None,
+        }
+    }
+
+    /// Which samples it wants to have marked.
+    pub(crate) fn marks(self) -> Marks {
+        match self {
+            Self::Rate | Self::Increase | Self::Resets => Marks::Resets,
+            Self::Changes => Marks::Changes,
+            _ => Marks::None,
+        }
     }
 
     /// Checks scalar arguments that are wrong whatever the samples are.
@@ -145,7 +180,7 @@ impl RangeFunction {
         }
         for (what, index) in [("smoothing", 0), ("trend", 1)] {
             let factor = args[index];
-            if factor <= 0.0 || factor >= 1.0 || factor.is_nan() {
+            if factor <= 0.0 || factor >= 1.0 {
                 let symbol = if index == 0 { "sf" } else { "tf" };
                 let message = format!("invalid {what} factor. Expected: 0 < {symbol} < 1, got: {factor:.6}");
                 return Err(QueryError::execution(message));
@@ -320,12 +355,15 @@ fn extreme_time(window: &Window<'_>, better: impl Fn(f64, f64) -> bool) -> f64 {
 }
 
 fn changes(window: &Window<'_>) -> f64 {
+    if window.histograms.is_empty() {
+        return window.marks.len() as f64;
+    }
     let mut count = 0;
     let mut previous: Option<Either<'_>> = None;
     for sample in window.in_order() {
         let changed = match (previous, sample) {
             (None, _) => false,
-            (Some(Either::Float(_, a)), Either::Float(_, b)) => a != b && !(a.is_nan() && b.is_nan()),
+            (Some(Either::Float(_, a)), Either::Float(_, b)) => differ(a, b),
             (Some(Either::Histogram(_, a)), Either::Histogram(_, b)) => !crate::histogram::same(a, b),
             _ => true,
         };
@@ -337,15 +375,24 @@ fn changes(window: &Window<'_>) -> f64 {
 
 fn resets(window: &Window<'_>) -> f64 {
     if window.histograms.is_empty() {
-        return window.resets.len() as f64;
+        return window.marks.len() as f64;
     }
-    let mut count = 0;
+    let (mut count, mut floats, mut histograms) = (0, 0, 0);
     let mut previous: Option<Either<'_>> = None;
     for sample in window.in_order() {
+        match sample {
+            Either::Float(..) => floats += 1,
+            Either::Histogram(..) => histograms += 1,
+        }
         let reset = match (previous, sample) {
             (None, _) => false,
-            (Some(Either::Float(_, a)), Either::Float(_, b)) => b < a,
-            (Some(Either::Histogram(_, a)), Either::Histogram(_, b)) => crate::histogram::detect_reset(b, a),
+            (Some(Either::Float(t, a)), Either::Float(u, b)) => {
+                b < a || start::is_reset_at(window.starts, floats - 1, t, u)
+            }
+            (Some(Either::Histogram(t, a)), Either::Histogram(u, b)) => {
+                start::is_reset_at(window.histogram_starts, histograms - 1, t, u)
+                    || crate::histogram::detect_reset(b, a)
+            }
             _ => true,
         };
         count += u32::from(reset);

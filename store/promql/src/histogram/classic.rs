@@ -12,8 +12,17 @@ pub(crate) struct ClassicBucket {
 /// How much counts may differ before a decrease counts as one.
 const TOLERANCE: f64 = 1e-12;
 
+/// How counts had to be raised to be cumulative.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Raised {
+    /// Smallest and largest upper bound of the buckets whose counts were raised.
+    pub(crate) buckets: (f64, f64),
+    /// By how much at most.
+    pub(crate) most: f64,
+}
+
 /// Sorts and repairs buckets; `None` when they cannot be a histogram. Tells whether counts had to be raised.
-fn prepare(mut buckets: Vec<ClassicBucket>) -> Option<(Vec<ClassicBucket>, bool)> {
+fn prepare(mut buckets: Vec<ClassicBucket>) -> Option<(Vec<ClassicBucket>, Option<Raised>)> {
     buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
     if buckets.last()?.upper != f64::INFINITY {
         return None;
@@ -25,14 +34,15 @@ fn prepare(mut buckets: Vec<ClassicBucket>) -> Option<(Vec<ClassicBucket>, bool)
             _ => merged.push(bucket),
         }
     }
-    let mut forced = false;
+    let mut forced: Option<Raised> = None;
     let mut previous = merged[0].count;
     for bucket in merged.iter_mut().skip(1) {
         if almost_equal(previous, bucket.count) {
             bucket.count = previous;
         } else if bucket.count < previous {
+            let (most, first) = forced.map_or((0.0, bucket.upper), |f| (f.most, f.buckets.0));
+            forced = Some(Raised { buckets: (first, bucket.upper), most: f64::max(most, previous - bucket.count) });
             bucket.count = previous;
-            forced = true;
         } else {
             previous = bucket.count;
         }
@@ -52,17 +62,17 @@ fn almost_equal(a: f64, b: f64) -> bool {
 }
 
 /// The estimated quantile, and whether counts had to be raised to be cumulative.
-pub(crate) fn quantile(q: f64, buckets: Vec<ClassicBucket>) -> (f64, bool) {
+pub(crate) fn quantile(q: f64, buckets: Vec<ClassicBucket>) -> (f64, Option<Raised>) {
     if q.is_nan() {
-        return (f64::NAN, false);
+        return (f64::NAN, None);
     }
     if q < 0.0 {
-        return (f64::NEG_INFINITY, false);
+        return (f64::NEG_INFINITY, None);
     }
     if q > 1.0 {
-        return (f64::INFINITY, false);
+        return (f64::INFINITY, None);
     }
-    let Some((buckets, forced)) = prepare(buckets) else { return (f64::NAN, false) };
+    let Some((buckets, forced)) = prepare(buckets) else { return (f64::NAN, None) };
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
     if buckets.len() < 2 || observations == 0.0 || observations.is_nan() {

@@ -7,10 +7,12 @@ use vocab::{Labels, NativeHistogram};
 
 use super::{Sparse, detect_reset};
 use crate::annotations::Note;
+use crate::functions::start;
 
-/// Last minus first with counter resets made good; a gauge histogram.
+/// Last minus first with counter resets made good; a gauge histogram. `starts` says since when each counts, or is empty.
 pub(crate) fn difference(
     points: &[(i64, Arc<NativeHistogram>)],
+    starts: &[i64],
     is_counter: bool,
     labels: &Labels,
     notes: &mut Vec<Note>,
@@ -20,12 +22,15 @@ pub(crate) fn difference(
     if is_counter && (gauge(first) || gauge(last)) {
         notes.push(Note::not_counter(labels));
     }
+    let is_reset = |at: usize| {
+        start::is_reset_at(starts, at, points[at - 1].0, points[at].0) || detect_reset(&points[at].1, &points[at - 1].1)
+    };
     let mut before = Sparse::from(first.as_ref());
     let mut first_is_void = false;
     if is_counter {
         let second = &points[1].1;
         // What came before a reset need not fit what came after it.
-        if detect_reset(second, first) {
+        if is_reset(1) {
             let second = Sparse::from(second.as_ref());
             first_is_void = true;
             before = Sparse {
@@ -62,9 +67,9 @@ pub(crate) fn difference(
     };
     fold(&before, -1.0, "subtraction")?;
     if is_counter {
-        for (index, pair) in points.windows(2).enumerate() {
-            if detect_reset(&pair[1].1, &pair[0].1) && !(index == 0 && first_is_void) {
-                fold(&Sparse::from(pair[0].1.as_ref()), 1.0, "addition")?;
+        for at in 1..points.len() {
+            if !(at == 1 && first_is_void) && is_reset(at) {
+                fold(&Sparse::from(points[at - 1].1.as_ref()), 1.0, "addition")?;
             }
         }
     } else if !gauge(first) || !gauge(last) {
@@ -74,11 +79,33 @@ pub(crate) fn difference(
     Some(result.into())
 }
 
-/// The difference of two neighbours; the later one alone after a counter reset.
+/// The sum of two histograms; a gauge histogram when the first is.
+pub(crate) fn plus(
+    one: &NativeHistogram,
+    other: &NativeHistogram,
+    labels: &Labels,
+    notes: &mut Vec<Note>,
+) -> Option<NativeHistogram> {
+    let mut sum = Sparse::from(one);
+    let hint = sum.hint;
+    match sum.combine(&Sparse::from(other), 1.0) {
+        Ok(combined) if combined.reconciled => notes.push(Note::reconciled_custom_buckets("addition")),
+        Ok(_) => {}
+        Err(_) => {
+            notes.push(Note::mixed_exponential_custom(labels));
+            return None;
+        }
+    }
+    sum.hint = hint;
+    Some(sum.into())
+}
+
+/// The difference of two neighbours; the later one alone after a counter reset, which `begins_anew` may tell too.
 pub(crate) fn instant_difference(
     first: &NativeHistogram,
     last: &NativeHistogram,
     is_counter: bool,
+    begins_anew: bool,
     labels: &Labels,
     notes: &mut Vec<Note>,
 ) -> Option<NativeHistogram> {
@@ -91,7 +118,7 @@ pub(crate) fn instant_difference(
         notes.push(Note::not_gauge(labels));
     }
     let mut result = Sparse::from(last);
-    if !is_counter || !detect_reset(last, first) {
+    if !is_counter || !(begins_anew || detect_reset(last, first)) {
         match result.combine(&Sparse::from(first), -1.0) {
             Ok(combined) if combined.reconciled => notes.push(Note::reconciled_custom_buckets("subtraction")),
             Ok(_) => {}

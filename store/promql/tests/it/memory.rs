@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use vocab::ports::Querier;
 use vocab::ports::query::{Fragment, FragmentResult, SelectRequest, SeriesExemplars, SeriesFilter, SeriesStream};
-use vocab::sample::{MetricMetadata, SeriesData};
+use vocab::sample::{MetricMetadata, SeriesData, StartTimes};
 use vocab::{Ctx, Labels, NativeHistogram, PortResult};
 
 /// A sample to load.
@@ -21,11 +21,17 @@ pub(crate) enum Sample {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Memory {
     series: BTreeMap<Labels, BTreeMap<i64, Sample>>,
+    starts: BTreeMap<Labels, BTreeMap<i64, i64>>,
 }
 
 impl Memory {
     pub(crate) fn insert(&mut self, labels: Labels, time: i64, sample: Sample) {
         self.series.entry(labels).or_default().insert(time, sample);
+    }
+
+    /// Says since when the sample at a time counts.
+    pub(crate) fn insert_start(&mut self, labels: Labels, time: i64, start: i64) {
+        self.starts.entry(labels).or_default().insert(time, start);
     }
 
     fn matching(&self, matchers: &[vocab::Matcher], start: i64, end: i64) -> Vec<SeriesData> {
@@ -43,6 +49,12 @@ impl Memory {
                     }
                     Sample::Histogram(h) => data.histograms.push((*time, Arc::new(h.clone()))),
                 }
+            }
+            if let Some(starts) = self.starts.get(labels) {
+                let start = |time: &i64| starts.get(time).copied().unwrap_or(0);
+                let floats = data.timestamps.iter().map(start).collect();
+                let histograms = data.histograms.iter().map(|h| start(&h.0)).collect();
+                data.starts = Some(Box::new(StartTimes { floats, histograms }));
             }
             if data.num_samples() > 0 {
                 out.push(data);

@@ -114,6 +114,28 @@ fn tokens(text: &str) -> Vec<&str> {
 }
 
 /// The values of a series line.
+/// Start timestamps relative to the samples' times: `_ -30s-1mx2` is nothing, then -30s, -90s, -150s.
+pub(crate) fn starts(text: &str) -> Vec<Option<i64>> {
+    static ITEM: LazyLock<Regex> = LazyLock::new(|| {
+        let duration = r"\d+(?:ms|[smhdwy])?";
+        Regex::new(&format!(r"^([+-]?{duration})([+-]{duration})?(?:x(\d+))?$")).unwrap()
+    });
+    let mut out = Vec::new();
+    for item in text.split_whitespace() {
+        if let Some(count) = item.strip_prefix('_') {
+            let count = count.strip_prefix('x').map_or(1, |n| n.parse().unwrap());
+            out.extend(vec![None; count]);
+            continue;
+        }
+        let found = ITEM.captures(item).unwrap_or_else(|| panic!("{item:?}"));
+        let first = duration_ms(&found[1]);
+        let step = found.get(2).map_or(0, |m| duration_ms(m.as_str()));
+        let more: i64 = found.get(3).map_or(0, |m| m.as_str().parse().unwrap());
+        out.extend((0..=more).map(|k| Some(first + step * k)));
+    }
+    out
+}
+
 pub(crate) fn values(text: &str) -> Vec<Item> {
     static ITEM: LazyLock<Regex> = LazyLock::new(|| {
         let number = r"(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|0x[0-9a-fA-F]+|(?i:inf|nan))(?:ms|[smhdwy])?(?:\d+(?:ms|[smhdwy]))*";

@@ -12,7 +12,7 @@ use vocab::labels::Labels;
 use vocab::ports::query::StepGrid;
 
 use crate::memory::{Memory, Sample};
-use crate::notation::{Item, duration_ms, number, series_line, values};
+use crate::notation::{Item, duration_ms, number, series_line, starts, values};
 
 /// What a script expects of a query.
 #[derive(Debug, Default)]
@@ -75,8 +75,15 @@ fn load(lines: &[&str], at: usize, memory: &mut Memory) -> usize {
     let mut series: BTreeMap<Labels, Vec<Item>> = BTreeMap::new();
     let mut next = at + 1;
     while next < lines.len() && !lines[next].is_empty() {
-        let first = lines[next].split([' ', '\t']).next().unwrap_or("");
-        if !first.ends_with("@st") {
+        let (first, rest) = lines[next].split_once([' ', '\t']).unwrap_or((lines[next], ""));
+        if let Some(first) = first.strip_suffix("@st") {
+            for (index, start) in starts(rest).into_iter().enumerate() {
+                let time = step * index as i64;
+                if let Some(start) = start {
+                    memory.insert_start(series_line(first).0, time, time + start);
+                }
+            }
+        } else {
             let (labels, rest) = series_line(lines[next]);
             series.insert(labels, values(rest));
         }

@@ -147,6 +147,7 @@ impl Series {
             timestamps: self.data.timestamps[from..to].to_vec(),
             values: self.data.values[from..to].to_vec(),
             histograms: self.data.histograms.iter().filter(|h| h.0 >= start && h.0 <= end).cloned().collect(),
+            starts: None,
         }
     }
 }
