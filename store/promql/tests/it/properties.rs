@@ -52,12 +52,16 @@ fn query() -> impl Strategy<Value = String> {
         "stddev_over_time",
         "last_over_time",
         "present_over_time",
+        "quantile_over_time",
     ]);
     let range = prop::sample::select(vec!["30s", "1m", "5m", "17m"]);
     let modifier = prop::sample::select(vec!["", " offset 1m", " offset -30s", " @ 600", " @ end()"]);
     let op = prop::sample::select(vec!["sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"]);
     let grouping = prop::sample::select(vec!["", " by (job)", " without (instance)", " by (__name__, job)"]);
-    let call = (function, range, modifier.clone()).prop_map(|(f, r, m)| format!("{f}(m_total[{r}]{m})"));
+    let call = (function, range, modifier.clone()).prop_map(|(f, r, m)| {
+        let quantile = if f == "quantile_over_time" { "0.9, " } else { "" };
+        format!("{f}({quantile}m_total[{r}]{m})")
+    });
     let inner = prop_oneof![call.clone(), modifier.prop_map(|m| format!("m_total{m}"))];
     prop_oneof![call, (op, grouping, inner).prop_map(|(op, grouping, inner)| format!("{op}{grouping} ({inner})")),]
 }
