@@ -16,8 +16,8 @@ use vocab::duration::parse_duration;
 use vocab::scaling::ScalingMode;
 
 pub use self::raw::{
-    RawAutoscaler, RawBalancer, RawForecast, RawHealth, RawPace, RawPolicy, RawProcess, RawSwarm, RawSwarmService,
-    RawTarget,
+    RawAutoscaler, RawBalancer, RawForecast, RawHealth, RawPace, RawPolicy, RawPredict, RawProcess, RawSwarm,
+    RawSwarmService, RawTarget,
 };
 use crate::balancers::haproxy::Endpoint;
 use crate::health::HealthCheck;
@@ -25,7 +25,7 @@ use crate::metrics_api::{self, MetricsApiConfig};
 use crate::orchestrators::process::{ProcessService, StopWith};
 use crate::orchestrators::sections::Clusters;
 use crate::orchestrators::swarm::{SwarmConfig, SwarmService};
-use crate::policy::{Pace, Policy, Target, TargetKind};
+use crate::policy::{Pace, Policy, Predict, Target, TargetKind};
 
 /// Most replicas that a policy may allow: the largest platforms run some ten thousand containers.
 const REPLICAS_MAX: u32 = 10_000;
@@ -108,6 +108,15 @@ pub fn check(raw: &RawAutoscaler, cluster: &str, problems: &mut Problems) -> Aut
         config.policies.extend(check_policy(policy, raw, cluster, &path, problems));
     }
     config
+}
+
+/// Reads one policy that stands alone in a file, as a replay has it: whatever runs the service does not matter.
+pub fn policy_alone(yaml: &str) -> Result<Policy, String> {
+    let raw: RawPolicy = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+    let all = RawAutoscaler { swarm: Some(RawSwarm::default()), ..RawAutoscaler::default() };
+    let mut problems = Problems::default();
+    let alone = RawPolicy { orchestrator: None, ..raw };
+    check_policy(&alone, &all, "", "policy", &mut problems).ok_or_else(|| problems.to_string())
 }
 
 fn check_policy(
@@ -202,6 +211,7 @@ fn check_policy(
         scale_in,
         scale_out,
         startup,
+        predict: check_predict(raw, path, problems),
         notes: raw.notes.clone(),
     })
 }
@@ -265,6 +275,30 @@ fn check_query(query: &str, path: &str, problems: &mut Problems) {
     {
         problems.add(path, format!("not PromQL: {error}"));
     }
+}
+
+/// A service that nobody has tuned is looked ahead of; whoever sets how to react gets that, to the letter.
+fn check_predict(raw: &RawPolicy, path: &str, problems: &mut Problems) -> Option<Predict> {
+    let set_by_hand = [&raw.hold, &raw.cooldown, &raw.turn_pause, &raw.stabilization_up];
+    let is_tuned = set_by_hand.iter().any(|key| key.is_some())
+        || raw.tolerance.is_some()
+        || raw.scale_in.is_some()
+        || raw.scale_out.is_some()
+        || raw.forecast.is_some();
+    let defaults = Predict::default();
+    let given = raw.predict.as_ref();
+    if given.map_or(is_tuned, |p| p.enabled == Some(false)) {
+        return None;
+    }
+    let bad_cost = given.and_then(|p| p.bad_cost).unwrap_or(defaults.bad_cost);
+    if !(1.0..=1e6).contains(&bad_cost) {
+        problems.add(format!("{path}.predict.bad_cost"), "want a number from 1 to 1000000, such as 100");
+    }
+    let time_zone = given.and_then(|p| p.time_zone.clone()).unwrap_or(defaults.time_zone);
+    if jiff::tz::TimeZone::get(&time_zone).is_err() {
+        problems.add(format!("{path}.predict.time_zone"), "want the name of a time zone, such as Asia/Shanghai");
+    }
+    Some(Predict { bad_cost, time_zone })
 }
 
 fn check_pace(raw: &RawPace, path: &str, problems: &mut Problems) -> Pace {

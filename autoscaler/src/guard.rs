@@ -67,8 +67,13 @@ pub(crate) fn guard(
         chain.at_least("zero_glitch", fall.needed, ReasonClass::Unconfirmed, || fall.reason.clone());
     }
     // The windows see every need within bounds, held or not: what was needed is what they remember.
-    let need = chain.to.clamp(policy.min, policy.max);
-    windows(&mut chain, policy, state, current, need, now);
+    let planned = chain.to.clamp(policy.min, policy.max);
+    let mut need = planned;
+    if state.predictor.is_some() && recommendation.unknown.is_empty() && fall.is_none() {
+        // What was only planned is held by the plan, as long as it says.
+        need = recommendation.measured.unwrap_or(need).clamp(policy.min, policy.max);
+    }
+    windows(&mut chain, policy, state, current, (need, planned), now);
     if observation.first_round {
         chain.at_least("first_round", current, ReasonClass::Waiting, || {
             "the first round after a start gives nothing back".into()
@@ -97,7 +102,8 @@ fn unknown(
         return;
     }
     let since_ms = *state.unknown_since_ms.get_or_insert(now);
-    let forecast = observation.forecast.as_ref().and_then(sane).zip(policy.targets.first());
+    let usual = || state.predictor.as_ref().and_then(|p| p.usual(now, &policy.days_before(now)));
+    let forecast = observation.forecast.as_ref().and_then(sane).or_else(usual).zip(policy.targets.first());
     if let Some((load, target)) = forecast
         && now.saturating_sub(since_ms) >= UNKNOWN_FORECAST_MS
     {
@@ -115,17 +121,25 @@ fn unknown(
     }
 }
 
-fn windows(chain: &mut Chain, policy: &Policy, state: &mut State, current: u32, need: u32, now: TimestampMs) {
+/// What was needed is held; what is planned must be so for a while before it is added.
+fn windows(
+    chain: &mut Chain,
+    policy: &Policy,
+    state: &mut State,
+    current: u32,
+    (need, planned): (u32, u32),
+    now: TimestampMs,
+) {
     // A stretch nobody watched does not count as low load: the window begins anew at what ran then.
     let unwatched_ms = state.last_ms.map_or(i64::MAX, |last| now.saturating_sub(last));
     if unwatched_ms > (ms(policy.hold) / 2).max(3 * ms(policy.interval)) {
         state.highest.push_max(now, current.clamp(policy.min, policy.max));
     }
     state.highest.push_max(now, need);
-    state.lowest.push_min(now, need);
+    state.lowest.push_min(now, planned);
     state.forget_before(policy.hold, policy.stabilization_up, now);
     let highest = state.highest.extreme().unwrap_or(need);
-    let lowest = state.lowest.extreme().unwrap_or(need);
+    let lowest = state.lowest.extreme().unwrap_or(planned);
     if chain.to < current {
         chain.at_least("stabilization", highest.min(current), ReasonClass::Waiting, || {
             format!(
@@ -157,24 +171,27 @@ fn starting(chain: &mut Chain, state: &State, counts: ReplicaCounts) {
 fn after_changes(chain: &mut Chain, policy: &Policy, state: &State, current: u32, now: TimestampMs) {
     let since = |at: Option<TimestampMs>| at.map_or(i64::MAX, |at| now.saturating_sub(at));
     let since_change = since(state.changes.last().map(|c| c.at_ms));
+    // Replicas that only a forecast asked for, and that no load ever needed, are given back when it asks no more.
+    let needed = state.predictor.as_ref().map_or(current, |p| p.measured().max(policy.min).min(current));
     if since_change < ms(policy.cooldown) {
-        chain.at_least("cooldown", current, ReasonClass::Waiting, || {
+        chain.at_least("cooldown", needed, ReasonClass::Waiting, || {
             format!("the last change was {} s ago; {} must pass", since_change / 1000, format_duration(policy.cooldown))
         });
     }
-    let last_was_out = state.changes.last().is_some_and(|c| c.delta > 0);
-    let since_turn = since(state.turned_out_ms);
-    if last_was_out && since_turn < ms(policy.turn_pause) {
-        chain.at_least("turn", current, ReasonClass::Waiting, || {
+    let since_turn = since(state.added_ms);
+    if since_turn <= ms(policy.turn_pause) {
+        chain.at_least("turn", needed, ReasonClass::Waiting, || {
             format!(
-                "scale-out began {} s ago; the direction turns once in {} at most",
+                "replicas were added {} s ago; the direction turns once in {} at most",
                 since_turn / 1000,
                 format_duration(policy.turn_pause)
             )
         });
     }
-    if chain.to < current {
-        let floor = current.saturating_sub(allowance(policy.scale_in, state, current, -1, now));
+    if chain.to < needed {
+        // Slow is counted from what the load needed: giving back the rest took none of it away.
+        let slow = current.saturating_sub(allowance(policy.scale_in, state, current, -1, now));
+        let floor = if needed < current { needed } else { slow };
         chain.at_least("scale_in_pace", floor, ReasonClass::Waiting, || pace_words("given back", policy.scale_in));
     }
     if let Some(pace) = policy.scale_out

@@ -1,16 +1,17 @@
 //! Observe, recommend, guard, record, act, verify; orchestrators and balancers.
 //!
 //! A round of a service is one pure step, [`plan::step`]: (policy, state, observation, now) → (state′, plan). [`policy`] and
-//! [`observation`] are what goes in; [`recommend`] is arithmetic, `fall` and `guard` hold back what is not safe, [`verify`]
+//! [`observation`] are what goes in; [`recommend`] is arithmetic, [`predict`]
+//! looks ahead, `fall` and `guard` hold back what is not safe, [`verify`]
 //! asks whether earlier decisions helped, [`state`] (with [`window`]) is all that is remembered.
 //!
 //! Around it: `observe` asks the store, [`orchestrator`] is the plug point to what runs services (behind it
 //! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.
 //! `service_loop` drives the rounds of one service, `balance` those of one balancer, `inventory` writes down what runs,
 //! `series` what was done; `switches` are turned by people through `view`. [`Autoscaler`] starts and stops all of it from the
-//! configuration in [`config`]. [`step`] is the pipeline as a filter for simulators; [`import`] makes policies of what other
-//! scalers were told, [`metrics_api`] answers Kubernetes's metrics APIs. [`testing`] holds a fake orchestrator and the suites
-//! that every orchestrator must pass.
+//! configuration in [`config`]. [`step`] is the pipeline as a filter for simulators, [`replay`] runs it on a recorded load beside
+//! others, of which [`hpa`] is one; [`import`] makes policies of what other scalers were told, [`metrics_api`] answers
+//! Kubernetes's metrics APIs. [`testing`] holds a fake orchestrator and the suites that every orchestrator must pass.
 
 mod autoscaler;
 mod balance;
@@ -21,6 +22,7 @@ pub mod error;
 mod fall;
 mod guard;
 pub mod health;
+pub mod hpa;
 mod http;
 pub mod import;
 mod inventory;
@@ -32,7 +34,9 @@ pub mod orchestrator;
 pub mod orchestrators;
 pub mod plan;
 pub mod policy;
+pub mod predict;
 pub mod recommend;
+pub mod replay;
 mod series;
 mod service_loop;
 pub mod state;

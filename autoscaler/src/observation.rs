@@ -23,6 +23,8 @@ pub struct Observation {
     pub replicas: Option<ReplicaCounts>,
     /// Why the replicas are unknown, or empty.
     pub replicas_note: String,
+    /// How old the replica counts are, in milliseconds: orchestrators are asked, simulators may be late.
+    pub replicas_age_ms: i64,
     /// The load of each target, parallel to the policy's targets.
     pub loads: Vec<SeenMetric>,
     /// Replicas behind each load, where the load comes from replicas; parallel to `loads`.

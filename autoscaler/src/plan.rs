@@ -7,6 +7,7 @@ use crate::fall;
 use crate::guard::{Guarded, guard};
 use crate::observation::{Observation, ReplicaCounts};
 use crate::policy::{Policy, ms, replicas};
+use crate::predict::{Predictor, Seen};
 use crate::recommend::{Recommendation, recommend};
 use crate::state::{Awaiting, FreezeCause, ReasonClass, Recorded, State};
 use crate::verify::{Finished, Notice, verify};
@@ -67,7 +68,8 @@ pub fn step(policy: &Policy, state: &State, observation: &Observation, now: Time
     notices.extend(verify_notices);
     let was_unknown_alarmed = state.unknown_alarmed;
     let fall = fall::gate(policy, &mut state, observation, counts, now);
-    let recommendation = recommend(policy, observation, counts);
+    look_ahead(policy, &mut state, observation, counts, fall.is_some(), now);
+    let recommendation = recommend(policy, observation, counts, state.predictor.as_ref());
     let guarded = guard(policy, &mut state, observation, counts, &recommendation, fall.as_ref(), now);
     notices.extend(unknown_notice(policy, &mut state, &recommendation, was_unknown_alarmed, now));
     state.last_ms = Some(now);
@@ -112,6 +114,30 @@ pub fn step(policy: &Policy, state: &State, observation: &Observation, now: Time
     plan.finished = finished;
     note_record(&mut state, &mut plan, now);
     (state, plan)
+}
+
+/// Lets the planner take in the round. A load that is not believed is unknown to it.
+fn look_ahead(
+    policy: &Policy,
+    state: &mut State,
+    observation: &Observation,
+    counts: ReplicaCounts,
+    is_doubted: bool,
+    now: TimestampMs,
+) {
+    let Some(costs) = policy.costs() else {
+        state.predictor = None;
+        return;
+    };
+    let seen = Seen {
+        now,
+        load: observation.load(0).filter(|_| !is_doubted),
+        replicas: counts.wanted,
+        delay_ms: state.startup_ms(policy),
+        days: &policy.days_before(now),
+        max: policy.max,
+    };
+    state.predictor.get_or_insert_with(|| Predictor::new(now, &costs)).tick(&seen, &costs);
 }
 
 /// A round in which the orchestrator does not answer: everything is held, windows stand.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use models::load::Costs;
 use serde::{Deserialize, Serialize};
+use vocab::TimestampMs;
 use vocab::duration::format_duration;
 use vocab::scaling::ScalingMode;
 
@@ -85,6 +87,21 @@ pub struct Pace {
     pub period: Duration,
 }
 
+/// Looking ahead: candidates replay the recorded load of the first target, if that is demand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Predict {
+    /// What a request that is slow or lost costs, against the capacity to serve it.
+    pub bad_cost: f64,
+    /// Name of the time zone that days follow, so that a change of the clock does not shift them.
+    pub time_zone: String,
+}
+
+impl Default for Predict {
+    fn default() -> Self {
+        Self { bad_cost: 100.0, time_zone: "UTC".into() }
+    }
+}
+
 /// A checked policy of one service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
@@ -130,6 +147,8 @@ pub struct Policy {
     pub scale_out: Option<Pace>,
     /// How long a replica takes to become ready, until that has been measured.
     pub startup: Duration,
+    /// Looking ahead; `None`: the measured load alone decides.
+    pub predict: Option<Predict>,
     /// What a reader must know of this policy.
     pub notes: Vec<String>,
 }
@@ -163,8 +182,34 @@ impl Policy {
             scale_in: Pace { replicas: 1, percent: 10.0, period: Duration::from_secs(60) },
             scale_out: None,
             startup: Duration::from_secs(30),
+            predict: Some(Predict::default()),
             notes: Vec::new(),
         }
+    }
+
+    /// What capacity costs to the planner; `None` when it does not plan: the load must be demand, which has no ceiling.
+    pub fn costs(&self) -> Option<Costs> {
+        let (predict, target) = (self.predict.as_ref()?, self.targets.first()?);
+        let capacity = (target.value / CARRIED_SHARE) as f32;
+        let is_usable = target.saturation.is_none() && capacity.is_finite() && capacity > 0.0;
+        is_usable.then_some(Costs { capacity, knee: CARRIED_SHARE as f32, bad: predict.bad_cost as f32 })
+    }
+
+    /// Lags of the last seven days in minutes, as the clocks of the policy's time zone have it: a day on which they are
+    /// changed has 23 or 25 hours.
+    pub fn days_before(&self, now: TimestampMs) -> [i64; 7] {
+        const DAY_MS: i64 = 86_400_000;
+        let zone = self.predict.as_ref().map(|p| p.time_zone.as_str()).filter(|z| *z != "UTC");
+        let zone = zone.and_then(|z| jiff::tz::TimeZone::get(z).ok());
+        let offset_minutes = |at_ms: i64| match (&zone, jiff::Timestamp::from_millisecond(at_ms)) {
+            (Some(zone), Ok(at)) => i64::from(zone.to_offset(at).seconds()) / 60,
+            _ => 0,
+        };
+        let here = offset_minutes(now);
+        std::array::from_fn(|day| {
+            let days = day as i64 + 1;
+            days * 1440 - here + offset_minutes(now.saturating_sub(days * DAY_MS))
+        })
     }
 
     /// The notes, and what follows from the numbers.

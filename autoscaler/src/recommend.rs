@@ -1,22 +1,26 @@
 //! How many replicas the observed load needs: pure arithmetic, no history.
 
+use models::load::Costs;
 use vocab::scaling::Candidate;
 
 use crate::observation::{Observation, ReplicaCounts, sane};
 use crate::policy::{Policy, Target, TargetKind, replicas, short};
+use crate::predict::{FLOOR_SHARE, Predictor, floor};
 
 /// How far above the measured load a forecast is believed, as a factor.
 const FORECAST_FACTOR_MAX: f64 = 4.0;
 /// From this share of saturation on a saturating load counts as a lower bound only.
 const SATURATED_SHARE: f64 = 0.9;
 
-/// What the targets and the forecast ask for.
+/// What the targets, the planner and the forecast ask for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recommendation {
     /// One entry per target, one more for the forecast.
     pub candidates: Vec<Candidate>,
     /// The largest known need; `None` when every target is unknown.
     pub wanted: Option<u32>,
+    /// What the measured loads need, whatever is planned: this is what is held for a while before it is given back.
+    pub measured: Option<u32>,
     /// Names of the targets whose load is unknown, each with the reason.
     pub unknown: Vec<String>,
     /// The reason of the largest need.
@@ -24,7 +28,13 @@ pub struct Recommendation {
 }
 
 /// Recommends a number of replicas. `wanted` may lie outside the policy's bounds; guards see to that.
-pub fn recommend(policy: &Policy, observation: &Observation, counts: ReplicaCounts) -> Recommendation {
+pub fn recommend(
+    policy: &Policy,
+    observation: &Observation,
+    counts: ReplicaCounts,
+    predictor: Option<&Predictor>,
+) -> Recommendation {
+    let planned = predictor.zip(policy.costs());
     let mut candidates = Vec::with_capacity(policy.targets.len() + 1);
     let mut unknown = Vec::new();
     for (index, target) in policy.targets.iter().enumerate() {
@@ -34,7 +44,16 @@ pub fn recommend(policy: &Policy, observation: &Observation, counts: ReplicaCoun
             let note = if note.is_empty() { "no usable value" } else { note };
             unknown.push(format!("{} ({note})", target.kind.as_str()));
         }
-        candidates.push(candidate(policy, target, load, observation, index, counts));
+        candidates.push(match (&planned, load) {
+            (Some((_, costs)), Some(load)) if index == 0 => floor_candidate(target, load, costs, policy.max),
+            _ => candidate(policy, target, load, observation, index, counts),
+        });
+    }
+    let mut measured = candidates.iter().filter_map(|c| c.replicas).max();
+    if let (Some((predictor, _)), Some(load)) = (planned, observation.load(0)) {
+        let kept = policy.targets.first().map(|t| need(load / (1.0 + policy.tolerance), t.value));
+        measured = measured.max(kept);
+        candidates.extend(plan_candidate(predictor, counts));
     }
     if let Some(forecast) = &observation.forecast
         && let Some(target) = policy.targets.first()
@@ -46,6 +65,7 @@ pub fn recommend(policy: &Policy, observation: &Observation, counts: ReplicaCoun
     let best = candidates.iter().filter(|_| measured_known).max_by_key(|c| c.replicas);
     Recommendation {
         wanted: best.and_then(|c| c.replicas),
+        measured: measured.filter(|_| measured_known),
         reason: best.map(|c| c.reason.clone()).unwrap_or_default(),
         unknown,
         candidates,
@@ -123,6 +143,37 @@ fn candidate(
             short(demand / target.value)
         ),
     }
+}
+
+/// What the measured load asks for when a planner is there to ask for more: no replica near its saturation.
+fn floor_candidate(target: &Target, load: f64, costs: &Costs, most: u32) -> Candidate {
+    let unit = target.kind.unit();
+    let floor = floor(load, costs, most);
+    Candidate {
+        name: target.kind.as_str().to_owned(),
+        replicas: Some(floor),
+        reason: format!(
+            "{} {unit} / {} per replica at most = {floor}",
+            short(load),
+            short(f64::from(costs.capacity * FLOOR_SHARE))
+        ),
+    }
+}
+
+/// What the planner asks for.
+fn plan_candidate(predictor: &Predictor, counts: ReplicaCounts) -> Option<Candidate> {
+    let wish = predictor.wish()?;
+    let to = if wish.up > counts.wanted { wish.up } else { wish.keep.min(counts.wanted) };
+    let fell_back = if predictor.fell_back() { "; forecasts were worse than that lately" } else { "" };
+    Some(Candidate {
+        name: "plan".to_owned(),
+        replicas: Some(to),
+        reason: format!(
+            "{} expected when replicas asked for now are ready, {to} planned ({}{fell_back})",
+            short(f64::from(wish.soon)),
+            predictor.words()
+        ),
+    })
 }
 
 /// What the forecast asks for: it is believed up to a factor above the measured load, and never lowers a need.

@@ -201,6 +201,7 @@ impl ServiceLoop {
         Observation {
             replicas,
             replicas_note,
+            replicas_age_ms: 0,
             counted: loads.iter().map(|l| l.1).collect(),
             loads: loads.into_iter().filter_map(|l| l.0).collect(),
             queue,

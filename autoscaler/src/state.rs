@@ -6,14 +6,15 @@ use serde::{Deserialize, Serialize};
 use vocab::TimestampMs;
 
 use crate::policy::{Policy, ms};
+use crate::predict::Predictor;
 use crate::window::Window;
 
 /// Format of the stored state; another one is not read, and the service starts anew (holding).
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Most bytes of a stored state.
 pub const STATE_BYTES_MAX: usize = 32 * 1024;
 /// Most changes that are remembered for the pace.
-const CHANGES_MAX: usize = 64;
+const CHANGES_MAX: usize = 48;
 /// Most decisions that wait for their verification.
 const PENDING_MAX: usize = 8;
 /// Most start-up times that are remembered.
@@ -134,8 +135,8 @@ pub struct State {
     pub lowest: Window,
     /// Changes made, oldest first.
     pub changes: Vec<Change>,
-    /// When the direction last turned to scale-out (or began with it).
-    pub turned_out_ms: Option<TimestampMs>,
+    /// When replicas were last added.
+    pub added_ms: Option<TimestampMs>,
     /// The last load of each target that was believed.
     pub levels: Vec<Option<f64>>,
     /// The second source at that time.
@@ -162,6 +163,9 @@ pub struct State {
     pub startups_ms: Vec<i64>,
     /// The last recorded decision.
     pub recorded: Option<Recorded>,
+    /// The planner, once it has seen a load.
+    #[serde(skip)]
+    pub predictor: Option<Predictor>,
 }
 
 impl State {
@@ -172,13 +176,26 @@ impl State {
 
     /// Reads a stored state; `None` when it is damaged or of another format.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice::<Self>(bytes).ok().filter(|state| state.format == FORMAT)
+        // Plain numbers and texts first, as JSON, in which there is no zero byte; the planner's packed numbers behind one.
+        let (text, packed) = match bytes.iter().position(|b| *b == 0) {
+            Some(end) => (&bytes[..end], Some(&bytes[end + 1..])),
+            None => (bytes, None),
+        };
+        let mut state = serde_json::from_slice::<Self>(text).ok().filter(|state| state.format == FORMAT)?;
+        // A planner that cannot be read begins anew; the windows and tries are worth keeping.
+        state.predictor = packed.and_then(Predictor::from_bytes);
+        Some(state)
     }
 
     /// The form that is stored; at most [`STATE_BYTES_MAX`] by the bounds of its parts.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Plain numbers, strings and lists always have a JSON form.
-        serde_json::to_vec(self).unwrap_or_default()
+        let mut bytes = serde_json::to_vec(self).unwrap_or_default();
+        if let Some(predictor) = &self.predictor {
+            bytes.push(0);
+            bytes.extend(predictor.to_bytes());
+        }
+        bytes
     }
 
     /// How long nine of ten starts took, or the policy's guess while none was seen.
@@ -197,9 +214,8 @@ impl State {
     pub fn acted(&mut self, policy: &Policy, decision_id: i64, from: u32, to: u32, now: TimestampMs) {
         self.last_wanted = Some(to);
         let delta = i64::from(to) - i64::from(from);
-        let last_direction = self.changes.last().map_or(0, |c| c.delta.signum());
-        if delta > 0 && last_direction <= 0 {
-            self.turned_out_ms = Some(now);
+        if delta > 0 {
+            self.added_ms = Some(now);
         }
         push_bounded(&mut self.changes, Change { at_ms: now, delta }, CHANGES_MAX);
         let deadline_ms = now.saturating_add(self.startup_deadline_ms(policy));
@@ -273,6 +289,21 @@ mod tests {
             state.learn_startup(i64::MAX);
         }
         state.levels = vec![Some(f64::MIN_POSITIVE); 16];
+        let costs = models::load::Costs { capacity: 100.0, knee: 0.8, bad: 100.0 };
+        let mut predictor = Predictor::new(0, &costs);
+        for tick in 0..100 {
+            let days = [1440; 7];
+            let seen = crate::predict::Seen {
+                now: tick * 15_000,
+                load: Some(1e6),
+                replicas: 60_000,
+                delay_ms: i64::MAX,
+                days: &days,
+                max: u32::MAX,
+            };
+            predictor.tick(&seen, &costs);
+        }
+        state.predictor = Some(predictor);
         let reason = "x".repeat(500);
         state.frozen = Some(Frozen { since_ms: far, cause: FreezeCause::Refused, reason });
         let bytes = state.to_bytes();

@@ -14,9 +14,11 @@ use vocab::scaling::{ScalingMode, SeenMetric};
 
 use crate::observation::{Observation, ReplicaCounts};
 use crate::plan::{Effect, Plan, step};
-use crate::policy::{Policy, Target, TargetKind};
+use crate::policy::{Policy, Target, TargetKind, ms};
 use crate::state::State;
 
+/// A tick shows the replicas that were ready this many ticks ago.
+const LATE_TICKS: i64 = 2;
 /// Longest line that is read, in bytes: a tick has some sixty.
 const LINE_MAX: usize = 64 * 1024;
 
@@ -132,7 +134,8 @@ impl Session {
     pub fn tick(&mut self, tick: &Tick) -> Answer {
         #[allow(clippy::cast_possible_truncation, reason = "seconds to milliseconds; the cast saturates")]
         let now = (tick.t * 1000.0) as TimestampMs;
-        let observation = demand_seen(tick.rps, tick.total, tick.ready);
+        let mut observation = demand_seen(tick.rps, tick.total, tick.ready);
+        observation.replicas_age_ms = LATE_TICKS * ms(self.policy.interval);
         let plan = self.round(&observation, now);
         Answer { replicas: plan.decision.to, reason: plan.status }
     }
@@ -144,6 +147,7 @@ pub fn demand_seen(load: Option<f64>, wanted: u32, ready: u32) -> Observation {
     Observation {
         replicas: Some(ReplicaCounts { wanted, ready, total: ready.max(wanted), version: 0 }),
         replicas_note: String::new(),
+        replicas_age_ms: 0,
         loads: vec![SeenMetric { name: "rps".into(), value: load, age_ms: None, query: String::new(), note }],
         counted: vec![None],
         queue: None,
@@ -204,7 +208,9 @@ mod tests {
         let text = String::from_utf8(out).expect("JSON");
         Ok(text
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["replicas"].as_u64().expect("whole"))
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).expect("JSON")["replicas"].as_u64().expect("whole")
+            })
             .collect())
     }
 
@@ -220,7 +226,8 @@ mod tests {
 
     #[test]
     fn unknown_loads_hold_and_bounds_are_kept() {
-        let lines = "{\"t\":15,\"rps\":null,\"ready\":7,\"total\":7}\n{\"t\":30,\"rps\":1e300,\"ready\":7,\"total\":7}\n";
+        let lines =
+            "{\"t\":15,\"rps\":null,\"ready\":7,\"total\":7}\n{\"t\":30,\"rps\":1e300,\"ready\":7,\"total\":7}\n";
         assert_eq!(answers(lines), Ok(vec![7, 40]));
     }
 

@@ -97,7 +97,7 @@ fn look(
         let ready_at_ms = match pending.ready_at_ms {
             Some(at) => at,
             None => {
-                state.learn_startup(took_ms);
+                state.learn_startup(took_ms.saturating_sub(observation.replicas_age_ms));
                 state.tries = 0;
                 now
             }

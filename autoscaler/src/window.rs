@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use vocab::TimestampMs;
 
 /// Most entries; beyond it neighbours are merged towards caution.
-const ENTRIES_MAX: usize = 128;
+const ENTRIES_MAX: usize = 32;
 
 /// A monotonic queue: each entry is the extreme of everything after the entry before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -78,7 +78,7 @@ mod tests {
         #[test]
         fn merging_errs_towards_caution(extra in 1u32..300) {
             let mut high = Window::default();
-            let top = 128 + extra;
+            let top = 32 + extra;
             for step in 0..top {
                 high.push_max(i64::from(step), top - step);
             }

@@ -8,6 +8,7 @@
 
 pub mod anomaly;
 pub mod forecast;
+pub mod load;
 pub mod regular;
 pub mod season;
 pub mod stats;

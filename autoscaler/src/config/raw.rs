@@ -92,6 +92,8 @@ pub struct RawPolicy {
     pub startup: Option<String>,
     /// A forecast that may add replicas.
     pub forecast: Option<RawForecast>,
+    /// Looking ahead: on for demand unless how to react is set by hand.
+    pub predict: Option<RawPredict>,
     /// Requests that wait.
     pub queue_query: Option<String>,
     /// A second source that confirms a sudden fall.
@@ -133,6 +135,18 @@ pub struct RawPace {
 pub struct RawForecast {
     /// Gives the load of the first target as it is expected when replicas started now are ready.
     pub query: String,
+}
+
+/// How a policy looks ahead.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPredict {
+    /// Whether it does, `true` by default.
+    pub enabled: Option<bool>,
+    /// What a slow or lost request costs against the capacity to serve it, `100` by default.
+    pub bad_cost: Option<f64>,
+    /// The time zone that days follow, `UTC` by default.
+    pub time_zone: Option<String>,
 }
 
 /// A supervised service.

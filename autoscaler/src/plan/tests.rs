@@ -35,6 +35,7 @@ fn policy() -> Policy {
         scale_in: Pace { replicas: 100, percent: 100.0, period: Duration::from_secs(60) },
         scale_out: None,
         startup: Duration::from_secs(10),
+        predict: None,
         notes: Vec::new(),
     }
 }
@@ -53,6 +54,7 @@ fn seen(load: Option<f64>, wanted: u32, ready: u32) -> Observation {
     Observation {
         replicas: Some(ReplicaCounts { wanted, ready, total: ready.max(wanted), version: 1 }),
         replicas_note: String::new(),
+        replicas_age_ms: 0,
         loads: vec![metric(load)],
         counted: vec![None],
         queue: None,
@@ -472,6 +474,160 @@ fn a_silent_orchestrator_holds() {
     assert!(!plan.record);
 }
 
+/// A service that nobody has tuned, on a load of 800 RPS by day and 200 by night, five seconds between rounds.
+fn untuned() -> Policy {
+    let mut policy = Policy::untuned("web", Target::demand(TargetKind::Rps, 100.0));
+    policy.max = 100;
+    policy
+}
+
+#[test]
+fn property_04_an_outage_dip_keeps_room_for_the_return() {
+    let mut policy = untuned();
+    policy.interval = Duration::from_secs(15);
+    let mut sim = Sim::new(policy, 12);
+    let round = |sim: &mut Sim, load: f64| {
+        sim.now += 10_000;
+        sim.round(Some(load))
+    };
+    for _ in 0..3 * 5760 {
+        round(&mut sim, 800.0);
+    }
+    let before = sim.wanted;
+    // The load sinks to a third within two minutes: users cannot reach us. They are waited for, for half an hour.
+    for step in 0..8 {
+        round(&mut sim, 800.0 - 70.0 * f64::from(step));
+    }
+    for _ in 0..4 * 28 {
+        round(&mut sim, 260.0);
+    }
+    assert!(sim.wanted >= before.min(10), "{} of {before} left", sim.wanted);
+    for _ in 0..4 * 60 {
+        round(&mut sim, 260.0);
+    }
+    assert!(sim.wanted <= 5, "{} after the wait", sim.wanted);
+}
+
+#[test]
+fn property_06_scale_in_of_an_untuned_service_is_slow() {
+    let mut sim = Sim::new(untuned(), 30);
+    let mut last_out = i64::MIN / 2;
+    let (mut ins, mut lowest) = (Vec::new(), u32::MAX);
+    for step in 0..6 * 720 {
+        // Waves of noise around a slow fall.
+        let load = 2400.0 - 0.4 * f64::from(step) + 200.0 * (f64::from(step) / 97.0).sin();
+        let from = sim.wanted;
+        sim.round(Some(load));
+        if sim.wanted > from {
+            last_out = sim.now;
+        } else if sim.wanted < from {
+            assert!(sim.now - last_out > 600_000, "turned after {} s", (sim.now - last_out) / 1000);
+            ins.push((sim.now, from, from - sim.wanted));
+            lowest = lowest.min(sim.wanted);
+        }
+    }
+    for (at, from, _) in &ins {
+        let within: u32 = ins.iter().filter(|i| i.0 > at - 60_000 && i.0 <= *at).map(|i| i.2).sum();
+        assert!(within <= (*from + within).div_ceil(10).max(1), "{within} of {from} within a minute");
+    }
+    assert!(lowest <= 12, "{lowest}");
+}
+
+#[test]
+fn property_12_a_planner_that_restarts_decides_the_same() {
+    let load = |step: i64| 600.0 + 300.0 * (step as f64 / 400.0).sin() + 40.0 * (step as f64 * 0.7).sin();
+    let (mut through, mut restarted) = (Sim::new(untuned(), 8), Sim::new(untuned(), 8));
+    for step in 0..6000 {
+        let a = through.round(Some(load(step)));
+        if step % 500 == 499 {
+            restarted.state = State::from_bytes(&restarted.state.to_bytes()).expect("its own form");
+        }
+        let b = restarted.round(Some(load(step)));
+        assert_eq!(a.decision.to, b.decision.to, "step {step}");
+    }
+    assert_eq!(through.log, restarted.log);
+}
+
+#[test]
+fn property_17_days_follow_the_clocks_of_the_zone() {
+    let check = |zone: &str, at: &str, expect: [i64; 2]| {
+        let mut policy = untuned();
+        policy.predict = Some(crate::policy::Predict { time_zone: zone.into(), ..Default::default() });
+        let now = at.parse::<jiff::Timestamp>().expect("a time").as_millisecond();
+        let lags = policy.days_before(now);
+        assert_eq!([lags[0], lags[6]], expect, "{zone} {at}");
+    };
+    check("UTC", "2026-03-29T12:00:00Z", [1440, 10080]);
+    check("Asia/Shanghai", "2026-03-29T12:00:00Z", [1440, 10080]);
+    // The clocks go forward on the 29th of March: the same time by the clock was 23 hours ago.
+    check("Europe/Berlin", "2026-03-28T12:00:00Z", [1440, 10080]);
+    check("Europe/Berlin", "2026-03-29T12:00:00Z", [1380, 10020]);
+    check("Europe/Berlin", "2026-10-25T12:00:00Z", [1500, 10140]);
+}
+
+#[test]
+fn property_17_a_clock_that_jumps_back_or_ahead_gives_nothing_back() {
+    let mut sim = Sim::new(untuned(), 9);
+    for _ in 0..2000 {
+        sim.round(Some(700.0));
+    }
+    let before = sim.wanted;
+    sim.now -= 86_400_000;
+    sim.round(Some(700.0));
+    sim.now += 3 * 86_400_000;
+    let plan = sim.round(Some(690.0));
+    assert!(plan.decision.to >= before.min(9), "{}", plan.decision.reason);
+}
+
+#[test]
+fn property_01_a_million_rounds_stay_within_bounds() {
+    let mut policy = policy();
+    (policy.min, policy.max) = (2, 40);
+    policy.targets.push(target(TargetKind::Cpu, 0.7));
+    policy.scale_in = Pace { replicas: 1, percent: 10.0, period: Duration::from_secs(60) };
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let (mut state, mut now, mut wanted) = (State::new(), 0i64, 5u32);
+    for _ in 0..1_000_000 {
+        let load = match random() % 16 {
+            0 => None,
+            1 => Some(f64::NAN),
+            2 => Some(f64::INFINITY),
+            3 => Some(-1.0),
+            4 => Some(0.0),
+            5 => Some(f64::MAX),
+            other => Some((random() % 5000) as f64 * other as f64 / 10.0),
+        };
+        now += (random() % 20_000) as i64 - 2000;
+        let ready = (random() % u64::from(wanted + 2)) as u32;
+        let mut observation = seen(load, wanted, ready);
+        observation.loads.push(metric(Some((random() % 30) as f64)));
+        observation.counted.push(Some(ready));
+        observation.first_round = random() % 1000 == 0;
+        let (next, plan) = step(&policy, &state, &observation, now);
+        let to = plan.decision.to;
+        assert!((policy.min..=policy.max).contains(&to), "{}", plan.decision.reason);
+        assert!(observation.load(0).is_some() || to >= wanted.min(policy.max), "{}", plan.decision.reason);
+        assert!(!observation.first_round || to >= wanted.min(policy.max), "{}", plan.decision.reason);
+        state = next;
+        if plan.effect == Effect::Act && random() % 8 > 0 {
+            state.acted(&policy, 1, wanted, to, now);
+            wanted = to;
+        } else if plan.effect == Effect::Act {
+            state.refused("no", now);
+        }
+        if random() % 4096 == 0 {
+            wanted = (random() % 60) as u32;
+            state.unfreeze();
+        }
+    }
+}
+
 /// Any number a broken pipeline can give.
 fn wild() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
@@ -489,9 +645,10 @@ proptest! {
     #[test]
     fn property_1_bounds_hold_whatever_is_seen(
         rounds in prop::collection::vec((wild(), wild(), wild(), wild(), 0u32..40, 0u32..40, -5000i64..600_000, any::<bool>()), 1..60),
-        min in 0u32..5, span in 0u32..20, pace in 1u32..5, up in 0u64..60,
+        min in 0u32..5, span in 0u32..20, pace in 1u32..5, up in 0u64..60, predicts in any::<bool>(),
     ) {
         let mut policy = policy();
+        policy.predict = predicts.then(crate::policy::Predict::default);
         (policy.min, policy.max) = (min, min + span);
         policy.targets.push(target(TargetKind::Cpu, 0.7));
         policy.scale_in = Pace { replicas: pace, percent: 10.0, period: Duration::from_secs(60) };

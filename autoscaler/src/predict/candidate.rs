@@ -1,0 +1,123 @@
+//! One candidate's replay: what it would have run, and what that would have cost.
+
+use models::load::Costs;
+
+/// Prices of an idle replica: what is added cannot be given back at once, so that it costs more than one tick.
+pub(super) const PRICES: [f32; 3] = [1.0, 2.5, 8.0];
+/// Times to hold what was planned, in ticks: 2, 5 and 15 minutes. What was measured is held by the guards.
+pub(super) const HOLDS: [i64; 3] = [8, 20, 60];
+/// No scale-in for this long after scale-out, in ticks: ten minutes, and not a tick sooner.
+const TURN_TICKS: u16 = 41;
+/// Scale-in happens once in this many ticks, a minute …
+const PACE_TICKS: i64 = 4;
+/// … by one replica or this share.
+const PACE_SHARE: f32 = 0.1;
+/// Blocks of the past that are kept to know what was ready.
+pub(super) const BLOCKS: usize = 11;
+/// Blocks that the start-up delay is cut into.
+const DELAY_BLOCKS: i64 = 8;
+/// What a start costs, in replica-ticks: it keeps candidates from flapping.
+const START_COST: f32 = 4.0;
+/// After this many ticks a cost counts half: a day.
+const COST_HALF_TICKS: f32 = 5760.0;
+/// After this many ticks a recent cost counts half: three hours.
+const RECENT_HALF_TICKS: f32 = 720.0;
+
+/// The highest of the last so many ticks, in six pieces: a fifth more than asked at most.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Hold {
+    pub(super) pieces: [u16; Self::PIECES],
+}
+
+impl Hold {
+    pub(super) const PIECES: usize = 6;
+
+    /// Adds a value of a tick; `ticks` is the time to hold.
+    pub(super) fn push(&mut self, tick: i64, ticks: i64, value: u16) -> u16 {
+        let piece = (ticks / (Self::PIECES as i64 - 1)).max(1);
+        if tick.rem_euclid(piece) == 0 {
+            self.pieces.rotate_right(1);
+            self.pieces[0] = value;
+        } else {
+            self.pieces[0] = self.pieces[0].max(value);
+        }
+        self.highest()
+    }
+
+    pub(super) fn highest(&self) -> u16 {
+        self.pieces.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// A round's numbers, the same for all candidates.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Round {
+    pub(super) tick: i64,
+    pub(super) delay_ticks: i64,
+    pub(super) load: f32,
+    /// What the measured load needed in the last minutes: more than that was added by forecasts only.
+    pub(super) measured: u16,
+    decay: f32,
+    recent_decay: f32,
+}
+
+impl Round {
+    pub(super) fn new(tick: i64, delay_ticks: i64, load: f32, measured: u16) -> Self {
+        let decay = 0.5f32.powf(1.0 / COST_HALF_TICKS);
+        let recent_decay = 0.5f32.powf(1.0 / RECENT_HALF_TICKS);
+        Self { tick, delay_ticks, load, measured, decay, recent_decay }
+    }
+}
+
+/// What a candidate would have done so far.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Candidate {
+    /// Replicas it would have asked for by now.
+    pub(super) replicas: u16,
+    /// Ticks since it added some.
+    pub(super) since_out: u16,
+    /// Its decayed cost, in replica-ticks.
+    pub(super) cost: f32,
+    /// The same, forgotten sooner.
+    pub(super) recent: f32,
+    /// The fewest replicas of each block of ticks, newest first.
+    pub(super) blocks: [u16; BLOCKS],
+}
+
+impl Candidate {
+    /// Begins with a number of replicas.
+    pub(super) fn start(replicas: u16) -> Self {
+        Self { replicas, since_out: TURN_TICKS, cost: 0.0, recent: 0.0, blocks: [replicas; BLOCKS] }
+    }
+
+    /// Plays one tick: decides, and pays for what the load that is seen now found ready.
+    pub(super) fn play(&mut self, round: &Round, up: u16, keep: u16, costs: &Costs) {
+        let before = self.replicas;
+        self.since_out = self.since_out.saturating_add(1);
+        if up > before {
+            self.replicas = up;
+            self.since_out = 0;
+        } else if keep < before && round.measured < before {
+            self.replicas = keep.max(round.measured);
+        } else if keep < before && self.since_out >= TURN_TICKS && round.tick.rem_euclid(PACE_TICKS) == 0 {
+            let pace = (f32::from(before) * PACE_SHARE) as u16;
+            self.replicas = keep.max(before - pace.max(1));
+        }
+        let stride = (round.delay_ticks + DELAY_BLOCKS - 1) / DELAY_BLOCKS;
+        if stride <= 1 || round.tick.rem_euclid(stride) == 0 {
+            self.blocks.rotate_right(1);
+            self.blocks[0] = self.replicas;
+        } else {
+            self.blocks[0] = self.blocks[0].min(self.replicas);
+        }
+        // The load seen now was there two ticks ago; ready then was what had been asked for all the start-up time before.
+        let newest = if stride <= 1 { 2 } else { 0 };
+        let count = if stride <= 1 { round.delay_ticks + 1 } else { DELAY_BLOCKS + 1 };
+        let ready = self.blocks.iter().skip(newest).take(count.max(1) as usize).copied().min().unwrap_or(0);
+        let added = f32::from(self.replicas.saturating_sub(before));
+        let paid = f32::from(self.blocks[newest]) + START_COST * added;
+        let cost = paid + costs.short(round.load, u32::from(ready));
+        self.cost = self.cost * round.decay + cost;
+        self.recent = self.recent * round.recent_decay + cost;
+    }
+}
