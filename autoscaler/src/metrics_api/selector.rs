@@ -18,7 +18,7 @@ fn matcher(part: &str) -> Option<String> {
         return Some(format!("{}=\"\"", label(name)?));
     }
     if let Some((left, list)) = part.strip_suffix(')').and_then(|p| p.split_once('(')) {
-        let values: Vec<String> = list.split(',').map(|v| value(v)).collect::<Option<_>>()?;
+        let values: Vec<String> = list.split(',').map(value).collect::<Option<_>>()?;
         let pattern = values.join("|").replace('.', "\\\\.");
         let mut words = left.split_whitespace();
         return match (words.next(), words.next(), words.next()) {

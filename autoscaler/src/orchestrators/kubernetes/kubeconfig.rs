@@ -131,7 +131,7 @@ struct Context {
 /// A sentence that says what is wrong and where; no credential stands in it.
 pub(crate) fn load(config: &KubernetesConfig) -> Result<Connection, String> {
     if let Some(path) = &config.kubeconfig {
-        return from_files(&[path.clone()], config);
+        return from_files(std::slice::from_ref(path), config);
     }
     if let Some(connection) = in_cluster(config, Path::new(SERVICE_ACCOUNT))? {
         return Ok(connection);

@@ -209,7 +209,7 @@ impl State {
         }
         if method == "PUT" {
             let body = request.json();
-            if body["metadata"]["resourceVersion"] != workload.version.to_string() {
+            if body["metadata"]["resourceVersion"].as_str() != Some(&workload.version.to_string()) {
                 return status(
                     409,
                     "Conflict",
