@@ -21,8 +21,8 @@ const ANOMALY_VALUES_MIN: usize = 13;
 /// Shortest seasons, in steps, that the models make use of.
 const FORECAST_SEASON_MIN: usize = 2;
 const ANOMALY_SEASON_MIN: usize = 4;
-/// Most values that the models of one call look at, over all series and steps: less than a minute of work.
-const VALUES_MAX: u64 = 10_000_000;
+/// Most values that the models of one call look at, over all series and steps: about a minute of work.
+const VALUES_MAX: u64 = 4_000_000;
 /// What an evaluation costs beyond its values, in values.
 const VALUES_PER_EVALUATION: u64 = 100;
 
