@@ -5,6 +5,7 @@
 
 mod decode;
 mod json_logs;
+mod proto;
 mod remote_write;
 mod text;
 mod wire;

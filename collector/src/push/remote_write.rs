@@ -1,30 +1,27 @@
-//! Remote write 1.0 and 2.0.
+//! Remote write 1.0 and 2.0. Labels and samples are read where they lie in the body; what is rare goes through prost.
+
+mod convert;
 
 use std::sync::Arc;
 
 use prost::Message;
-use vocab::histogram::{NativeHistogram, ResetHint, Span};
-use vocab::labels::METRIC_NAME;
+use vocab::labels::{LabelsPacker, METRIC_NAME};
 use vocab::ports::WriteBatch;
 use vocab::ports::append::{BatchSample, Origin, SeriesRef};
 use vocab::ports::ingest::IngestRequest;
-use vocab::sample::{Exemplar, MetricMetadata, MetricType, STALE_NAN_BITS};
+use vocab::sample::{Exemplar, MetricMetadata};
 use vocab::{Ctx, Labels, PortError};
 
-use super::wire::{BucketSpan, Histogram, Request2, Sample, WriteRequest};
+use super::proto::{self, Damage, Fields, Value};
+use super::wire::Histogram;
 use super::{BATCH_SAMPLES_MAX, Outcome, Receiver};
+use convert::{canonical, histogram, metadata_1, metric_type, text_labels, unusual_labels};
 
 /// What a content type says when a request is of version 2.0.
 const PROTO_2: &str = "io.prometheus.write.v2.Request";
 
-/// One series of either version.
-struct Series {
-    labels: Result<Labels, String>,
-    samples: Vec<Sample>,
-    histograms: Vec<Histogram>,
-    exemplars: Vec<Exemplar>,
-    metadata: Option<MetricMetadata>,
-}
+/// Capacity for labels of a series that is made once.
+const LABELS_USUAL: usize = 32;
 
 pub(super) async fn ingest(
     receiver: &Receiver,
@@ -32,186 +29,250 @@ pub(super) async fn ingest(
     request: &IngestRequest,
     body: &[u8],
 ) -> Result<Outcome, PortError> {
-    let mut outcome = Outcome::default();
-    let mut batch = WriteBatch { origin: Origin::Write, ..WriteBatch::default() };
-    let damaged = |e: prost::DecodeError| PortError::invalid(format!("damaged protobuf body: {e}"));
-    let all: Box<dyn Iterator<Item = Series> + Send> = if request.content_type.contains(PROTO_2) {
-        let decoded = Request2::decode(body).map_err(damaged)?;
-        let symbols = Arc::new(decoded.symbols);
-        Box::new(decoded.timeseries.into_iter().map(move |s| series_2(s, &symbols)))
-    } else {
-        let decoded = WriteRequest::decode(body).map_err(damaged)?;
-        batch.metadata = decoded.metadata.into_iter().filter_map(metadata_1).collect();
-        Box::new(decoded.timeseries.into_iter().map(series_1))
-    };
-    for (index, series) in all.enumerate() {
-        let count = (series.samples.len() + series.histograms.len()) as u64;
-        match series.labels {
-            Ok(labels) => push(&mut batch, labels, series.samples, series.histograms, series.exemplars),
-            Err(mistake) => outcome.reject(count.max(1), || format!("series {index}: {mistake}")),
-        }
-        batch.metadata.extend(series.metadata);
-        if batch.samples.len() + batch.histograms.len() >= BATCH_SAMPLES_MAX {
-            receiver.flush(ctx, &mut batch, &mut outcome).await?;
-        }
+    // All of a body is decoded before the first sample is written: a damaged one changes nothing.
+    let (batches, mut outcome) = decode(request, body).map_err(|e| PortError::invalid(e.to_string()))?;
+    for mut batch in batches {
+        receiver.flush(ctx, &mut batch, &mut outcome).await?;
     }
-    receiver.flush(ctx, &mut batch, &mut outcome).await?;
     Ok(outcome)
 }
 
-fn push(
-    batch: &mut WriteBatch,
-    labels: Labels,
-    samples: Vec<Sample>,
+fn decode(request: &IngestRequest, body: &[u8]) -> Result<(Vec<WriteBatch>, Outcome), Damage> {
+    let mut decoder = Decoder::default();
+    if request.content_type.contains(PROTO_2) {
+        let mut symbols = Vec::new();
+        for field in Fields::new(body) {
+            if let (4, symbol) = field? {
+                symbols.push(symbol.bytes()?);
+            }
+        }
+        for field in Fields::new(body) {
+            if let (5, series) = field? {
+                decoder.series_2(series.bytes()?, &symbols)?;
+            }
+        }
+    } else {
+        for field in Fields::new(body) {
+            match field? {
+                (1, series) => decoder.series_1(series.bytes()?)?,
+                (3, metadata) => decoder.batch.metadata.extend(metadata_1(message(metadata)?)),
+                _ => {}
+            }
+        }
+    }
+    decoder.batches.push(decoder.batch);
+    Ok((decoder.batches, decoder.outcome))
+}
+
+fn message<M: Message + Default>(value: Value<'_>) -> Result<M, Damage> {
+    M::decode(value.bytes()?).map_err(|_| Damage("a nested message cannot be read"))
+}
+
+/// Decodes the series of a request into batches.
+#[derive(Debug)]
+struct Decoder<'a> {
+    packer: LabelsPacker,
+    /// Labels of the series at hand.
+    pairs: Vec<(&'a [u8], &'a [u8])>,
     histograms: Vec<Histogram>,
     exemplars: Vec<Exemplar>,
-) {
-    let series = batch.push_series(labels, SeriesRef::NONE);
-    let sample = |s: Sample| BatchSample { series, timestamp: s.timestamp, value: canonical(s.value) };
-    batch.samples.extend(samples.into_iter().map(sample));
-    batch.histograms.extend(histograms.into_iter().map(|h| (series, h.timestamp, Arc::new(histogram(h)))));
-    batch.exemplars.extend(exemplars.into_iter().map(|e| (series, e)));
+    /// Place of the series at hand in the request.
+    index: usize,
+    batch: WriteBatch,
+    batches: Vec<WriteBatch>,
+    outcome: Outcome,
 }
 
-/// Every NaN but the staleness marker is the same NaN.
-fn canonical(value: f64) -> f64 {
-    if value.is_nan() && value.to_bits() != STALE_NAN_BITS { f64::NAN } else { value }
+impl Default for Decoder<'_> {
+    fn default() -> Self {
+        Self {
+            packer: LabelsPacker::default(),
+            pairs: Vec::with_capacity(LABELS_USUAL),
+            histograms: Vec::new(),
+            exemplars: Vec::new(),
+            index: 0,
+            batch: WriteBatch { origin: Origin::Write, ..WriteBatch::default() },
+            batches: Vec::new(),
+            outcome: Outcome::default(),
+        }
+    }
 }
 
-/// Checks the labels of a series: UTF-8, a metric name, no name twice.
-fn labels<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Labels, String> {
-    let mut texts: Vec<(&str, &str)> = Vec::new();
-    for (name, value) in pairs {
-        let text = |bytes: &'a [u8]| {
-            std::str::from_utf8(bytes).map_err(|_| format!("label {:?} is not UTF-8", String::from_utf8_lossy(name)))
+impl<'a> Decoder<'a> {
+    fn series_1(&mut self, series: &'a [u8]) -> Result<(), Damage> {
+        let (at, num_before) = self.begin();
+        for field in Fields::new(series) {
+            match field? {
+                (1, label) => self.pairs.push(label_pair(label)?),
+                (2, sample) => self.batch.samples.push(batch_sample(at, sample)?),
+                (3, exemplar) => {
+                    let raw: super::wire::Exemplar = message(exemplar)?;
+                    let pairs = raw.labels.iter().map(|l| (l.name.as_slice(), l.value.as_slice()));
+                    let labels = text_labels(pairs);
+                    self.exemplars.push(Exemplar { labels, value: raw.value, timestamp: raw.timestamp });
+                }
+                (4, histogram) => self.histograms.push(message(histogram)?),
+                _ => {}
+            }
+        }
+        let labels = self.labels();
+        self.finish(labels, num_before, None);
+        Ok(())
+    }
+
+    fn series_2(&mut self, series: &'a [u8], symbols: &[&'a [u8]]) -> Result<(), Damage> {
+        let (at, num_before) = self.begin();
+        let mut refs = Vec::with_capacity(LABELS_USUAL);
+        let mut metadata = None;
+        for field in Fields::new(series) {
+            match field? {
+                (1, packed) => numbers(packed, &mut refs)?,
+                (2, sample) => self.batch.samples.push(batch_sample(at, sample)?),
+                (3, histogram) => self.histograms.push(message(histogram)?),
+                (4, exemplar) => {
+                    let raw: super::wire::Exemplar2 = message(exemplar)?;
+                    let mut pairs = Vec::new();
+                    let known = resolve(&raw.labels_refs, symbols, &mut pairs);
+                    let labels = if known { text_labels(pairs.into_iter()) } else { Labels::empty() };
+                    self.exemplars.push(Exemplar { labels, value: raw.value, timestamp: raw.timestamp });
+                }
+                (5, raw) => metadata = Some(message::<super::wire::Metadata2>(raw)?),
+                _ => {}
+            }
+        }
+        let labels = if resolve(&refs, symbols, &mut self.pairs) {
+            self.labels()
+        } else {
+            Err("labels_refs do not point into symbols".to_owned())
         };
-        texts.push((text(name)?, text(value)?));
-    }
-    texts.sort_unstable();
-    if let Some(twice) = texts.windows(2).find(|w| w[0].0 == w[1].0) {
-        return Err(format!("label name {:?} is not unique", twice[0].0));
-    }
-    if texts.iter().any(|p| p.0.is_empty()) {
-        return Err("a label has no name".to_owned());
-    }
-    texts.retain(|p| !p.1.is_empty());
-    let labels = Labels::from_sorted(&texts).unwrap_or_default();
-    if labels.get(METRIC_NAME).is_none() {
-        return Err(format!("no metric name in {labels}"));
-    }
-    Ok(labels)
-}
-
-fn series_1(series: super::wire::TimeSeries) -> Series {
-    let pairs = |all: &[super::wire::Label]| labels(all.iter().map(|l| (l.name.as_slice(), l.value.as_slice())));
-    let exemplar = |e: &super::wire::Exemplar| Exemplar {
-        labels: text_labels(e.labels.iter().map(|l| (l.name.as_slice(), l.value.as_slice()))),
-        value: e.value,
-        timestamp: e.timestamp,
-    };
-    Series {
-        labels: pairs(&series.labels),
-        exemplars: series.exemplars.iter().map(exemplar).collect(),
-        samples: series.samples,
-        histograms: series.histograms,
-        metadata: None,
-    }
-}
-
-/// Labels of an exemplar: those that are not UTF-8 are left out.
-fn text_labels<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Labels {
-    let texts = pairs.filter_map(|(n, v)| Some((std::str::from_utf8(n).ok()?, std::str::from_utf8(v).ok()?)));
-    Labels::from_pairs(texts)
-}
-
-fn series_2(series: super::wire::TimeSeries2, symbols: &[Vec<u8>]) -> Series {
-    let symbol = |index: u32| symbols.get(index as usize).map(Vec::as_slice);
-    let pairs = |refs: &[u32]| -> Option<Vec<(&[u8], &[u8])>> {
-        if !refs.len().is_multiple_of(2) {
-            return None;
-        }
-        refs.chunks_exact(2).map(|p| Some((symbol(p[0])?, symbol(p[1])?))).collect()
-    };
-    let own = match pairs(&series.labels_refs) {
-        Some(pairs) => labels(pairs.into_iter()),
-        None => Err("labels_refs do not point into symbols".to_owned()),
-    };
-    let text = |index: u32| symbol(index).map(|t| String::from_utf8_lossy(t).into_owned()).unwrap_or_default();
-    let metadata = series.metadata.filter(|m| m.kind != 0 || m.help_ref != 0 || m.unit_ref != 0);
-    let metadata = metadata.zip(own.as_ref().ok()).map(|(m, labels)| MetricMetadata {
-        metric: labels.metric_name().to_owned(),
-        metric_type: metric_type(m.kind),
-        help: text(m.help_ref),
-        unit: text(m.unit_ref),
-    });
-    let exemplar = |e: &super::wire::Exemplar2| Exemplar {
-        labels: text_labels(pairs(&e.labels_refs).unwrap_or_default().into_iter()),
-        value: e.value,
-        timestamp: e.timestamp,
-    };
-    Series {
-        exemplars: series.exemplars.iter().map(exemplar).collect(),
-        labels: own,
-        samples: series.samples,
-        histograms: series.histograms,
-        metadata,
-    }
-}
-
-fn metadata_1(metadata: super::wire::Metadata) -> Option<MetricMetadata> {
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
-    Some(MetricMetadata {
-        metric: text(metadata.metric_family_name).filter(|m| !m.is_empty())?,
-        metric_type: metric_type(metadata.kind),
-        help: text(metadata.help)?,
-        unit: text(metadata.unit)?,
-    })
-}
-
-fn metric_type(kind: i32) -> MetricType {
-    match kind {
-        1 => MetricType::Counter,
-        2 => MetricType::Gauge,
-        3 => MetricType::Histogram,
-        4 => MetricType::GaugeHistogram,
-        5 => MetricType::Summary,
-        6 => MetricType::Info,
-        7 => MetricType::StateSet,
-        _ => MetricType::Unknown,
-    }
-}
-
-/// Bucket counts become absolute: integer histograms come as deltas.
-fn histogram(raw: Histogram) -> NativeHistogram {
-    let spans = |spans: Vec<BucketSpan>| spans.iter().map(|s| Span { offset: s.offset, length: s.length }).collect();
-    let integer = raw.count_int.is_some();
-    let buckets = |deltas: Vec<i64>, counts: Vec<f64>| {
-        if !integer {
-            return counts;
-        }
-        let absolute = deltas.into_iter().scan(0i64, |sum, delta| {
-            *sum = sum.wrapping_add(delta);
-            Some(*sum as f64)
+        let text = |index: u32| {
+            symbols.get(index as usize).map(|t| String::from_utf8_lossy(t).into_owned()).unwrap_or_default()
+        };
+        let metadata = metadata.filter(|m| m.kind != 0 || m.help_ref != 0 || m.unit_ref != 0);
+        let metadata = metadata.zip(labels.as_ref().ok()).map(|(m, labels)| MetricMetadata {
+            metric: labels.metric_name().to_owned(),
+            metric_type: metric_type(m.kind),
+            help: text(m.help_ref),
+            unit: text(m.unit_ref),
         });
-        absolute.collect()
-    };
-    NativeHistogram {
-        schema: raw.schema,
-        zero_threshold: raw.zero_threshold,
-        zero_count: raw.zero_count_float.or_else(|| raw.zero_count_int.map(|c| c as f64)).unwrap_or(0.0),
-        count: raw.count_float.or_else(|| raw.count_int.map(|c| c as f64)).unwrap_or(0.0),
-        sum: canonical(raw.sum),
-        positive_spans: spans(raw.positive_spans),
-        positive_buckets: buckets(raw.positive_deltas, raw.positive_counts),
-        negative_spans: spans(raw.negative_spans),
-        negative_buckets: buckets(raw.negative_deltas, raw.negative_counts),
-        custom_values: raw.custom_values,
-        reset_hint: match raw.reset_hint {
-            1 => ResetHint::Reset,
-            2 => ResetHint::NoReset,
-            3 => ResetHint::Gauge,
-            _ => ResetHint::Unknown,
-        },
-        integer,
+        self.finish(labels, num_before, metadata);
+        Ok(())
     }
+
+    /// Begins a series; gives its index in the batch, and how many samples that has so far.
+    fn begin(&mut self) -> (u32, usize) {
+        if self.batch.samples.len() + self.batch.histograms.len() >= BATCH_SAMPLES_MAX {
+            let next = WriteBatch { origin: Origin::Write, ..WriteBatch::default() };
+            self.batches.push(std::mem::replace(&mut self.batch, next));
+        }
+        self.pairs.clear();
+        // A body has far fewer bytes than there are indexes.
+        (u32::try_from(self.batch.series.len()).unwrap_or(u32::MAX), self.batch.samples.len())
+    }
+
+    /// Puts the series at hand into the batch, or takes its samples out again.
+    fn finish(&mut self, labels: Result<Labels, String>, num_before: usize, metadata: Option<MetricMetadata>) {
+        let index = self.index;
+        self.index += 1;
+        match labels {
+            Ok(labels) => {
+                let at = self.batch.push_series(labels, SeriesRef::NONE);
+                let histograms = self.histograms.drain(..).map(|h| (at, h.timestamp, Arc::new(histogram(h))));
+                self.batch.histograms.extend(histograms);
+                self.batch.exemplars.extend(self.exemplars.drain(..).map(|e| (at, e)));
+            }
+            Err(mistake) => {
+                let count = (self.batch.samples.len() - num_before + self.histograms.len()) as u64;
+                self.batch.samples.truncate(num_before);
+                self.histograms.clear();
+                self.exemplars.clear();
+                self.outcome.reject(count.max(1), || format!("series {index}: {mistake}"));
+            }
+        }
+        self.batch.metadata.extend(metadata);
+    }
+
+    /// Checks the labels of the series at hand: UTF-8, a metric name, no name twice.
+    fn labels(&mut self) -> Result<Labels, String> {
+        let named = self.pairs.iter().any(|p| p.0 == METRIC_NAME.as_bytes());
+        match self.packer.pack(&self.pairs).filter(|_| named) {
+            Some(labels) => Ok(labels),
+            None => unusual_labels(&self.pairs),
+        }
+    }
+}
+
+fn label_pair(value: Value<'_>) -> Result<(&[u8], &[u8]), Damage> {
+    let bytes = value.bytes()?;
+    if let Some(pair) = usual_label(bytes) {
+        return Ok(pair);
+    }
+    let mut pair: (&[u8], &[u8]) = (b"", b"");
+    for field in Fields::new(bytes) {
+        match field? {
+            (1, name) => pair.0 = name.bytes()?,
+            (2, value) => pair.1 = value.bytes()?,
+            _ => {}
+        }
+    }
+    Ok(pair)
+}
+
+/// A label as all senders write it: the name, then the value, both shorter than 128 bytes.
+#[inline]
+fn usual_label(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0a, length @ 0..0x80, rest @ ..] = bytes else { return None };
+    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+    let [0x12, length @ 0..0x80, value @ ..] = rest else { return None };
+    (value.len() == usize::from(*length)).then_some((name, value))
+}
+
+fn batch_sample(series: u32, value: Value<'_>) -> Result<BatchSample, Damage> {
+    let bytes = value.bytes()?;
+    let mut sample = BatchSample { series, timestamp: 0, value: 0.0 };
+    if let Some((value, timestamp)) = usual_sample(bytes) {
+        return Ok(BatchSample { value: canonical(value), timestamp, ..sample });
+    }
+    for field in Fields::new(bytes) {
+        match field? {
+            (1, value) => sample.value = canonical(value.double()?),
+            (2, timestamp) => sample.timestamp = timestamp.varint()?.cast_signed(),
+            _ => {}
+        }
+    }
+    Ok(sample)
+}
+
+/// A sample as all senders write it: the value, then the time.
+#[inline]
+fn usual_sample(bytes: &[u8]) -> Option<(f64, i64)> {
+    let [0x09, rest @ ..] = bytes else { return None };
+    let (value, rest) = rest.split_first_chunk::<8>()?;
+    let [0x10, rest @ ..] = rest else { return None };
+    let mut rest = rest;
+    let timestamp = proto::varint(&mut rest).ok()?;
+    rest.is_empty().then_some((f64::from_le_bytes(*value), timestamp.cast_signed()))
+}
+
+/// Takes a `repeated uint32`, which may come as one packed field or as many.
+fn numbers(value: Value<'_>, numbers: &mut Vec<u32>) -> Result<(), Damage> {
+    let mut push = |number: u64| {
+        numbers.push(u32::try_from(number).map_err(|_| Damage("a reference is out of range"))?);
+        Ok(())
+    };
+    if let Value::Varint(number) = value {
+        return push(number);
+    }
+    let mut rest = value.bytes()?;
+    while !rest.is_empty() {
+        push(proto::varint(&mut rest)?)?;
+    }
+    Ok(())
+}
+
+/// Appends the pairs of names and values that references stand for; false when one leads nowhere.
+fn resolve<'a>(refs: &[u32], symbols: &[&'a [u8]], pairs: &mut Vec<(&'a [u8], &'a [u8])>) -> bool {
+    let symbol = |index: u32| symbols.get(index as usize).copied();
+    pairs.extend(refs.chunks_exact(2).map_while(|p| Some((symbol(p[0])?, symbol(p[1])?))));
+    pairs.len() * 2 == refs.len()
 }

@@ -1,8 +1,10 @@
 //! The protobuf messages of remote write 1.0 and 2.0.
 //!
-//! Texts are bytes here: one label that is not UTF-8 must cost its series, not the request.
+//! Texts are bytes here: one label that is not UTF-8 must cost its series, not the request. The outer messages, which hold almost
+//! all of a request, are read by [`super::remote_write`] itself; their shapes stand here for the tests to encode.
 
 /// Remote write 1.0's request.
+#[cfg(test)]
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
@@ -11,6 +13,7 @@ pub(super) struct WriteRequest {
     pub(super) metadata: Vec<Metadata>,
 }
 
+#[cfg(test)]
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct TimeSeries {
     #[prost(message, repeated, tag = "1")]
@@ -31,6 +34,7 @@ pub(super) struct Label {
     pub(super) value: Vec<u8>,
 }
 
+#[cfg(test)]
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(super) struct Sample {
     #[prost(double, tag = "1")]
@@ -107,6 +111,7 @@ pub(super) struct BucketSpan {
 }
 
 /// Remote write 2.0's request: texts stand once, in `symbols`.
+#[cfg(test)]
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Request2 {
     #[prost(bytes = "vec", repeated, tag = "4")]
@@ -115,6 +120,7 @@ pub(super) struct Request2 {
     pub(super) timeseries: Vec<TimeSeries2>,
 }
 
+#[cfg(test)]
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct TimeSeries2 {
     #[prost(uint32, repeated, tag = "1")]
