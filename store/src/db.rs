@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use vocab::ports::admin::StoreStatus;
@@ -20,7 +21,7 @@ use vocab::{Clock, MemoryBudget};
 use crate::block::BlockSet;
 use crate::disk::{Disk, OsDisk};
 use crate::error::StoreError;
-use crate::head::{Head, Replay};
+use crate::head::{Head, Replay, ReplayReport};
 use crate::metrics::Metrics;
 use crate::query::run::Sources;
 use crate::wal::{Wal, WalConfig, WalReport};
@@ -90,7 +91,7 @@ impl MetricStore {
             let (wal, reader) = Wal::open(wal, Arc::clone(&disk), Arc::clone(&metrics))?;
             let mut replay = Replay::new(&head);
             let replayed = reader.replay(|_, record| replay.record(record));
-            report_replay(&replay, &replayed);
+            report_replay(replay.finish(), &replayed);
             Ok(Self {
                 config,
                 clock,
@@ -175,7 +176,7 @@ impl MetricStore {
     }
 }
 
-fn report_replay(replay: &Replay<'_>, report: &WalReport) {
+fn report_replay(replay: ReplayReport, report: &WalReport) {
     if replay.num_orphans > 0 {
         tracing::error!(
             num_samples = replay.num_orphans,
@@ -200,6 +201,18 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
+}
+
+/// Runs work of a query on this thread, letting the other tasks of it go on elsewhere: a query's own thread, which the server
+/// gives to each, is not changed twice for what often takes less than a change does. Where there is only one thread, another one
+/// takes the work.
+pub(crate) async fn inline<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => blocking(work).await,
+    }
 }
 
 #[cfg(test)]

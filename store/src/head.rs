@@ -1,6 +1,7 @@
 //! The newest samples of every tenant, in memory: what is acknowledged and not yet in a block.
 
 mod append;
+mod grouping;
 mod index;
 mod limits;
 mod memory;
@@ -25,7 +26,7 @@ use index::HeadIndex;
 pub use limits::HeadLimits;
 use memory::HeadMemory;
 use metadata::SideData;
-pub(crate) use replay::Replay;
+pub(crate) use replay::{Replay, ReplayReport};
 pub(crate) use series::Snapshot;
 pub(crate) use shard::SeriesId;
 use shard::{NUM_SHARDS, Shard};

@@ -14,6 +14,9 @@ const VALUE_SAME: u8 = 0;
 const VALUE_MANTISSA: u8 = 1;
 const VALUE_BYTES: u8 = 2;
 
+/// Most bytes that [`push`] appends: control, correction of the distance, and the longest form of a value.
+pub(crate) const SAMPLE_BYTES_MAX: usize = 1 + 10 + 10;
+
 /// What encoder and decoder remember of the samples before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct State {

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hashbrown::HashMap;
 use vocab::Labels;
 use vocab::ports::append::{
     AppendOutcome, BatchSample, REJECTIONS_DESCRIBED_MAX, RejectReason, Rejection, SeriesRef, WriteBatch,
 };
 use vocab::sample::Exemplar;
 
+use super::grouping::{SamplesBySeries, SeriesByShard};
 use super::record::RecordBuilder;
 use super::series::{Series, Value, Verdict};
-use super::shard::{NUM_SHARDS, SeriesId, shard_of};
+use super::shard::{SeriesId, Shard};
 use super::{Head, TenantHead};
 
 /// A batch that was compared with the head: what is to be logged, and what to add afterwards.
@@ -46,15 +48,14 @@ impl Head {
             generation,
             oldest_ms,
             series: vec![None; batch.series.len()],
-            refused: vec![None; batch.series.len()],
+            refused: HashMap::new(),
             newest: vec![None; batch.series.len()],
             samples: Vec::with_capacity(batch.samples.len()),
             histograms: Vec::new(),
             record: RecordBuilder::new(tenant, batch.samples.len()),
             outcome: AppendOutcome::default(),
         };
-        let by_shard = work.resolve_series();
-        work.compare_samples(&by_shard);
+        work.compare_series();
         work.compare_histograms();
         let exemplars = work.choose_exemplars();
         work.choose_metadata();
@@ -158,8 +159,8 @@ struct Work<'a> {
     generation: u32,
     oldest_ms: Option<i64>,
     series: Vec<Option<SeriesId>>,
-    /// Why a series is refused.
-    refused: Vec<Option<(RejectReason, String)>>,
+    /// Why series are refused, by index.
+    refused: HashMap<u32, (RejectReason, String)>,
     /// Newest time of each series, samples of this batch included.
     newest: Vec<Option<i64>>,
     samples: Vec<u32>,
@@ -169,45 +170,34 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Finds or makes every series; gives the batch's series by shard.
-    fn resolve_series(&mut self) -> Vec<Vec<u32>> {
+    /// Finds or makes every series and compares its samples with what the head holds, one shard after the other.
+    fn compare_series(&mut self) {
         let too_old = self.series_too_old();
-        let mut by_shard: Vec<Vec<(u32, u64)>> = vec![Vec::new(); NUM_SHARDS];
-        for (index, series) in (0u32..).zip(&self.batch.series) {
-            let hash = series.labels.stable_hash();
-            by_shard[shard_of(hash)].push((index, hash));
-        }
-        for (number, members) in by_shard.iter().enumerate().filter(|(_, m)| !m.is_empty()) {
+        let (by_shard, by_series) = (SeriesByShard::new(self.batch), SamplesBySeries::new(self.batch));
+        self.outcome.rejected += by_series.num_strays as u64;
+        let mut made = Vec::new();
+        for (number, members) in by_shard.iter() {
             let mut shard = self.head.shards[number].lock();
-            let mut made = Vec::new();
             for &(index, hash) in members {
-                let wanted = &self.batch.series[index as usize];
-                let hinted = u32::try_from(wanted.series_ref.0.wrapping_sub(1)).ok().map(SeriesId);
-                let hinted = hinted
-                    .filter(|id| id.shard() == number && shard.get(*id).is_some_and(|s| s.labels == wanted.labels));
-                let id = match hinted.or_else(|| shard.find(hash, &wanted.labels)) {
-                    Some(id) => Some(id),
-                    None if too_old.get(index as usize).copied().unwrap_or(false) => None,
-                    None => match self.admit(&wanted.labels) {
-                        Ok(()) => {
-                            let id = shard.insert(hash, Series::new(wanted.labels.clone(), self.generation));
-                            made.extend(id);
-                            id
-                        }
-                        Err(refusal) => {
-                            self.refused[index as usize] = Some(refusal);
-                            None
-                        }
-                    },
-                };
+                let is_too_old = too_old.get(index as usize).copied().unwrap_or(false);
+                let id = self.resolve(&mut shard, index, hash, is_too_old, &mut made);
                 self.series[index as usize] = id;
-                if let Some(series) = id.and_then(|id| shard.get_mut(id)) {
-                    series.touched = self.generation;
-                    self.newest[index as usize] = series.newest();
-                    if series.logged != self.generation
-                        && let Some(id) = id
-                    {
-                        self.record.series(id.0, &series.labels);
+                let Some((id, series)) = id.and_then(|id| Some((id, shard.get_mut(id)?))) else {
+                    for place in by_series.places(index) {
+                        self.refuse_with_series(index, self.batch.samples[place as usize].timestamp);
+                    }
+                    continue;
+                };
+                series.touched = self.generation;
+                self.newest[index as usize] = series.newest();
+                if series.logged != self.generation {
+                    self.record.series(id.0, &series.labels);
+                }
+                for place in by_series.places(index) {
+                    let BatchSample { timestamp, value, .. } = self.batch.samples[place as usize];
+                    if self.is_wanted(series, index, timestamp, Value::Float(value)) {
+                        self.samples.push(place);
+                        self.record.sample(id.0, timestamp, value);
                     }
                 }
             }
@@ -219,13 +209,43 @@ impl Work<'_> {
                     }
                 }
                 self.head.num_series.fetch_add(made.len(), Ordering::Relaxed);
+                made.clear();
             }
         }
-        by_shard.into_iter().map(|members| members.into_iter().map(|m| m.0).collect()).collect()
+    }
+
+    /// Finds a series in its shard, or makes it when nothing speaks against it.
+    fn resolve(
+        &mut self,
+        shard: &mut Shard,
+        index: u32,
+        hash: u64,
+        is_too_old: bool,
+        made: &mut Vec<SeriesId>,
+    ) -> Option<SeriesId> {
+        let wanted = &self.batch.series[index as usize];
+        let hinted = u32::try_from(wanted.series_ref.0.wrapping_sub(1)).ok().map(SeriesId);
+        let hinted = hinted
+            .filter(|id| id.shard() == shard.number() && shard.get(*id).is_some_and(|s| s.labels == wanted.labels));
+        if let Some(id) = hinted.or_else(|| shard.find(hash, &wanted.labels)) {
+            return Some(id);
+        }
+        if is_too_old {
+            let text = format!("{} has only samples that are older than the retention keeps", wanted.labels);
+            self.refused.insert(index, (RejectReason::BeyondRetention, text));
+            return None;
+        }
+        if let Err(refusal) = self.admit(&wanted.labels) {
+            self.refused.insert(index, refusal);
+            return None;
+        }
+        let id = shard.insert(hash, Series::new(wanted.labels.clone(), self.generation));
+        made.extend(id);
+        id
     }
 
     /// For each series whether the retention refuses all its samples; empty when there is no retention by time.
-    fn series_too_old(&mut self) -> Vec<bool> {
+    fn series_too_old(&self) -> Vec<bool> {
         let Some(oldest) = self.oldest_ms else { return Vec::new() };
         let mut too_old = vec![true; self.batch.series.len()];
         let floats = self.batch.samples.iter().map(|s| (s.series, s.timestamp));
@@ -233,11 +253,6 @@ impl Work<'_> {
             if let Some(too_old) = too_old.get_mut(series as usize) {
                 *too_old &= time < oldest;
             }
-        }
-        for (index, _) in too_old.iter().enumerate().filter(|(_, too_old)| **too_old) {
-            let text =
-                format!("{} has only samples that are older than the retention keeps", self.batch.series[index].labels);
-            self.refused[index] = Some((RejectReason::BeyondRetention, text));
         }
         too_old
     }
@@ -261,49 +276,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Notes a sample as refused because its series is; true when it was.
-    fn refuse_with_series(&mut self, at: u32, time: i64) -> bool {
-        if self.series[at as usize].is_some() {
-            return false;
-        }
-        let (reason, text) = self.refused[at as usize]
-            .clone()
-            .unwrap_or_else(|| (RejectReason::SeriesLimit, "no series number is left".to_owned()));
-        reject(&mut self.outcome, at, time, reason, || text);
-        true
-    }
-
-    fn compare_samples(&mut self, by_shard: &[Vec<u32>]) {
-        // Samples usually come series by series, so that a stable distribution over the shards keeps them together.
-        let mut shard_of_series = vec![u8::MAX; self.batch.series.len()];
-        for (number, members) in (0u8..).zip(by_shard) {
-            for &index in members {
-                shard_of_series[index as usize] = number;
-            }
-        }
-        let mut by_shard: Vec<Vec<u32>> = vec![Vec::new(); by_shard.len()];
-        for (index, sample) in (0u32..).zip(&self.batch.samples) {
-            let Some(&number) = shard_of_series.get(sample.series as usize) else {
-                self.outcome.rejected += 1;
-                continue;
-            };
-            if !self.refuse_with_series(sample.series, sample.timestamp) {
-                by_shard[usize::from(number)].push(index);
-            }
-        }
-        for (number, members) in by_shard.iter().enumerate().filter(|(_, m)| !m.is_empty()) {
-            let shard = self.head.shards[number].lock();
-            for &index in members {
-                let BatchSample { series: at, timestamp, value } = self.batch.samples[index as usize];
-                let Some((id, series)) = self.series[at as usize].and_then(|id| Some((id, shard.get(id)?))) else {
-                    continue;
-                };
-                if self.is_wanted(series, at, timestamp, Value::Float(value)) {
-                    self.samples.push(index);
-                    self.record.sample(id.0, timestamp, value);
-                }
-            }
-        }
+    /// Notes a sample as refused because its series is.
+    fn refuse_with_series(&mut self, at: u32, time: i64) {
+        let refusal = self.refused.get(&at).map(|(reason, text)| (*reason, text.as_str()));
+        let (reason, text) = refusal.unwrap_or((RejectReason::SeriesLimit, "no series number is left"));
+        reject(&mut self.outcome, at, time, reason, || text.to_owned());
     }
 
     fn compare_histograms(&mut self) {
@@ -312,7 +289,8 @@ impl Work<'_> {
                 self.outcome.rejected += 1;
                 continue;
             }
-            if self.refuse_with_series(*at, *timestamp) {
+            if self.series[*at as usize].is_none() {
+                self.refuse_with_series(*at, *timestamp);
                 continue;
             }
             if let Some(complaint) = super::read::complaint(histogram) {

@@ -1,4 +1,6 @@
-//! Fills a head from the records of the log.
+//! Fills a head from the records of the log: one thread reads and decodes them, others add the samples, shard by shard.
+
+mod workers;
 
 use std::sync::Arc;
 
@@ -7,16 +9,32 @@ use vocab::sample::{Exemplar, MetricMetadata};
 use vocab::{Labels, NativeHistogram, TenantId, TimestampMs};
 
 use super::record::{self, RecordVisitor};
-use super::series::{Series, Value, Verdict};
-use super::shard::{SeriesId, shard_of};
+use super::series::Series;
+use super::shard::{NUM_SHARDS, SeriesId, shard_of};
 use super::{Head, TenantHead};
 use crate::codec::CodecError;
+
+use workers::{Load, Workers};
+
+/// Samples of one shard that are added together, so that what a series has among them is added in one go.
+const LOAD_SAMPLES: usize = 128 * 1024;
+
+/// Samples that may wait in all loads together: 24 MiB of them.
+const WAITING_SAMPLES_MAX: usize = 1024 * 1024;
 
 /// A replay under way.
 #[derive(Debug)]
 pub(crate) struct Replay<'a> {
     head: &'a Head,
     tenants: HashMap<TenantId, ReplayedTenant>,
+    workers: Workers,
+    num_waiting: usize,
+    report: ReplayReport,
+}
+
+/// What a replay came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct ReplayReport {
     /// Samples added.
     pub(crate) num_samples: u64,
     /// Samples whose series no intact record announces.
@@ -31,33 +49,35 @@ struct ReplayedTenant {
     generation: u32,
     /// From the number in the log to the number in this head.
     series: HashMap<u32, SeriesId>,
-    /// What the samples of the record under way add up to.
-    added: Added,
+    /// What was found last in `series`: the samples of a series usually stand together.
+    last: Option<(u32, SeriesId)>,
+    /// Samples that wait, by shard.
+    loads: [Load; NUM_SHARDS],
+    num_taken: usize,
     num_orphans: u64,
-}
-
-#[derive(Debug, Default)]
-struct Added {
-    num_samples: u64,
-    bytes: isize,
-    times: Option<(TimestampMs, TimestampMs)>,
 }
 
 impl<'a> Replay<'a> {
     pub(crate) fn new(head: &'a Head) -> Self {
-        Self { head, tenants: HashMap::new(), num_samples: 0, num_orphans: 0, num_strange: 0 }
+        Self {
+            head,
+            tenants: HashMap::new(),
+            workers: Workers::start(),
+            num_waiting: 0,
+            report: ReplayReport::default(),
+        }
     }
 
-    /// Adds the content of one record.
+    /// Takes in the content of one record.
     pub(crate) fn record(&mut self, bytes: &[u8]) {
         if self.try_record(bytes).is_err() {
-            self.num_strange += 1;
+            self.report.num_strange += 1;
         }
     }
 
     fn try_record(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
         let Some((tenant, parts)) = record::open(bytes)? else {
-            self.num_strange += 1;
+            self.report.num_strange += 1;
             return Ok(());
         };
         let head = self.head;
@@ -65,37 +85,58 @@ impl<'a> Replay<'a> {
             head: head.tenant_or_new(tenant),
             generation: head.generation(),
             series: HashMap::new(),
-            added: Added::default(),
+            last: None,
+            loads: std::array::from_fn(|_| Load::default()),
+            num_taken: 0,
             num_orphans: 0,
         });
         let result = record::visit(parts, replayed);
-        let added = std::mem::take(&mut replayed.added);
-        replayed.head.memory.samples_changed(added.bytes);
-        if let Some((min, max)) = added.times {
-            replayed.head.note_times(min, max);
+        self.num_waiting += std::mem::take(&mut replayed.num_taken);
+        self.report.num_orphans += std::mem::take(&mut replayed.num_orphans);
+        self.num_waiting -= replayed.hand_over(&mut self.workers, LOAD_SAMPLES);
+        if self.num_waiting >= WAITING_SAMPLES_MAX {
+            self.hand_over_all();
         }
-        self.num_samples += added.num_samples;
-        self.num_orphans += std::mem::take(&mut replayed.num_orphans);
         result
+    }
+
+    fn hand_over_all(&mut self) {
+        for replayed in self.tenants.values_mut() {
+            self.num_waiting -= replayed.hand_over(&mut self.workers, 1);
+        }
+    }
+
+    /// Returns when everything is in the head.
+    pub(crate) fn finish(mut self) -> ReplayReport {
+        self.hand_over_all();
+        self.report.num_samples = self.workers.finish();
+        self.report
     }
 }
 
 impl ReplayedTenant {
-    fn add(&mut self, id: u32, time: TimestampMs, value: Value<'_>) {
-        let Some(&id) = self.series.get(&id) else {
-            self.num_orphans += 1;
-            return;
-        };
-        let mut shard = self.head.shards[id.shard()].lock();
-        // Windows and limits were applied when the sample was taken; only what was acknowledged is in the log.
-        if let Some(series) = shard.get_mut(id)
-            && series.compare(time, value) == Verdict::New
-        {
-            self.added.bytes += series.add(self.generation, time, value);
-            self.added.num_samples += 1;
-            let (min, max) = self.added.times.unwrap_or((time, time));
-            self.added.times = Some((min.min(time), max.max(time)));
+    /// Gives loads of at least `size` samples to the workers; how many samples those were.
+    fn hand_over(&mut self, workers: &mut Workers, size: usize) -> usize {
+        let mut handed = 0;
+        for (shard, load) in self.loads.iter_mut().enumerate().filter(|(_, load)| load.len() >= size) {
+            handed += load.len();
+            workers.push(&self.head, self.generation, shard, std::mem::take(load));
         }
+        handed
+    }
+
+    fn find(&mut self, id: u32) -> Option<SeriesId> {
+        if let Some((last, found)) = self.last
+            && last == id
+        {
+            return Some(found);
+        }
+        let found = self.series.get(&id).copied();
+        match found {
+            Some(found) => self.last = Some((id, found)),
+            None => self.num_orphans += 1,
+        }
+        found
     }
 }
 
@@ -115,17 +156,26 @@ impl RecordVisitor for ReplayedTenant {
                 made
             }
         };
+        drop(shard);
+        self.last = None;
         if let Some(there) = there {
             self.series.insert(id, there);
         }
     }
 
     fn sample(&mut self, id: u32, time: TimestampMs, value: f64) {
-        self.add(id, time, Value::Float(value));
+        if let Some(id) = self.find(id) {
+            self.loads[id.shard()].floats.push((id, time, value));
+            self.num_taken += 1;
+        }
     }
 
     fn histogram(&mut self, id: u32, time: TimestampMs, value: Arc<NativeHistogram>) {
-        self.add(id, time, Value::Histogram(&value));
+        if let Some(id) = self.find(id) {
+            let load = &mut self.loads[id.shard()];
+            load.histograms.push((load.floats.len(), id, time, value));
+            self.num_taken += 1;
+        }
     }
 
     fn exemplar(&mut self, series: Labels, exemplar: Exemplar) {

@@ -12,6 +12,9 @@ const CHUNK_SAMPLES_MAX: u32 = 120;
 /// So many late samples are kept sorted in a vector; then they become a chunk of their own.
 const LATE_SAMPLES_MAX: usize = 256;
 
+/// Least number of bytes by which a growing chunk's buffer grows: room for several usual samples.
+const CHUNK_GROWTH_MIN: usize = 48;
+
 /// Bytes that an allocation costs besides its content.
 const ALLOCATION_BYTES: usize = 16;
 
@@ -203,12 +206,16 @@ impl Series {
         match &mut self.open {
             Some(open) => {
                 let before = open.heap_bytes();
+                if open.bytes.capacity() - open.bytes.len() < compact::SAMPLE_BYTES_MAX {
+                    // Doubling would leave a quarter of the head's memory unused.
+                    open.bytes.reserve_exact(CHUNK_GROWTH_MIN.max(open.bytes.len() / 4));
+                }
                 compact::push(&mut open.bytes, &mut open.state, time, value);
                 open.num_samples += 1;
                 change + open.heap_bytes() - before
             }
             None => {
-                let mut bytes = Vec::with_capacity(32);
+                let mut bytes = Vec::with_capacity(CHUNK_GROWTH_MIN);
                 let state = compact::push_first(&mut bytes, time, value);
                 let open = Box::new(OpenChunk { min_time: time, num_samples: 1, generation, state, bytes });
                 change += open.heap_bytes();
@@ -243,7 +250,7 @@ impl Series {
         let Some(open) = self.open.take() else { return 0 };
         let sealed = open.copy();
         let change = sealed.heap_bytes() - open.heap_bytes();
-        self.sealed.push(sealed);
+        self.push_sealed(sealed);
         change
     }
 
@@ -253,8 +260,16 @@ impl Series {
         let freed = LATE_BYTES * late.len().cast_signed();
         let Some(sealed) = seal_samples(&late, extra.late_generation) else { return 0 };
         let change = sealed.heap_bytes() - freed;
-        self.sealed.push(sealed);
+        self.push_sealed(sealed);
         change
+    }
+
+    /// A series has few finished chunks, and there are many series: room is made for one more at a time.
+    fn push_sealed(&mut self, sealed: SealedChunk) {
+        if self.sealed.len() == self.sealed.capacity() {
+            self.sealed.reserve_exact(1 + self.sealed.len() / 4);
+        }
+        self.sealed.push(sealed);
     }
 
     /// Copies out what lies in a time range.

@@ -17,7 +17,8 @@ impl SeriesId {
         self.0 as usize % NUM_SHARDS
     }
 
-    fn slot(self) -> usize {
+    /// Its place in the shard.
+    pub(super) fn slot(self) -> usize {
         self.0 as usize / NUM_SHARDS
     }
 }
@@ -40,6 +41,11 @@ pub(crate) struct Shard {
 impl Shard {
     pub(crate) fn new(number: usize) -> Self {
         Self { number, slots: Vec::new(), free: Vec::new(), table: HashTable::new() }
+    }
+
+    /// Its place among the shards.
+    pub(crate) fn number(&self) -> usize {
+        self.number
     }
 
     pub(crate) fn find(&self, hash: u64, labels: &Labels) -> Option<SeriesId> {
