@@ -1,6 +1,8 @@
 //! Blocks: a tenant's samples of some time, immutable, in a folder with `samples.parquet` (one row per chunk), `index` (labels to
 //! postings to chunks) and `meta.json`. The formats are described in `docs/formats/block.md`.
 
+mod file_cache;
+mod group_cache;
 mod index;
 mod index_build;
 mod index_cache;

@@ -3,7 +3,9 @@
 pub(crate) mod compact;
 pub(crate) mod decimal;
 pub(crate) mod dense;
+mod differences;
 pub(crate) mod histogram;
+mod times;
 pub(crate) mod varint;
 
 /// The bytes do not follow the format: damage that a checksum did not catch, or a format from the future.

@@ -124,7 +124,7 @@ impl Cursor {
 
     fn fill(&mut self) -> Result<(), StoreError> {
         while self.series.is_empty() && self.next_group < self.index.num_groups() {
-            self.series = self.index.series_of_group(self.next_group, None)?.into();
+            self.series = self.index.series_of_group(self.next_group)?.into();
             self.next_group += 1;
         }
         Ok(())

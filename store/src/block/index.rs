@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
+use ulid::Ulid;
 use vocab::{Labels, TimestampMs};
 
+use super::group_cache::GroupCache;
 use super::index_build::{POSTINGS_BITMAP, POSTINGS_LIST};
 use crate::codec::{CodecError, varint};
 use crate::error::StoreError;
@@ -86,10 +89,19 @@ pub(crate) struct IndexedSeries {
     pub(crate) chunks: Vec<ChunkEntry>,
 }
 
+impl IndexedSeries {
+    /// Bytes this takes, its own place included.
+    pub(super) fn heap_bytes(&self) -> usize {
+        std::mem::size_of::<Self>() + self.labels.heap_bytes() + self.chunks.len() * std::mem::size_of::<ChunkEntry>()
+    }
+}
+
 /// The index of a block, in memory as it stands in the file.
 #[derive(Debug)]
 pub(crate) struct BlockIndex {
     path: PathBuf,
+    /// The block's name and where its groups are kept once they are decoded.
+    cache: Option<(Ulid, Arc<GroupCache>)>,
     bytes: Vec<u8>,
     num_series: u32,
     groups: Vec<Range<usize>>,
@@ -105,6 +117,11 @@ impl BlockIndex {
             _ => StoreError::io("read", path, e),
         })?;
         Self::parse(path, bytes).map_err(|e| StoreError::damaged(path, e.0))
+    }
+
+    /// The same index, which from now on keeps what it decodes.
+    pub(super) fn with_cache(self, ulid: Ulid, cache: &Arc<GroupCache>) -> Self {
+        Self { cache: Some((ulid, Arc::clone(cache))), ..self }
     }
 
     fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, CodecError> {
@@ -133,7 +150,7 @@ impl BlockIndex {
                 Ok((name, range(&mut reader)?))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_owned(), num_series, groups, names, bytes })
+        Ok(Self { path: path.to_owned(), cache: None, num_series, groups, names, bytes })
     }
 
     /// Bytes in memory.
@@ -149,18 +166,30 @@ impl BlockIndex {
     pub(crate) fn series(
         &self,
         wanted: &RoaringBitmap,
-        mut visit: impl FnMut(IndexedSeries) -> Result<(), StoreError>,
+        mut visit: impl FnMut(&IndexedSeries) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut ids = wanted.iter().peekable();
-        while let Some(&id) = ids.peek() {
-            let group = id as usize / GROUP_SERIES;
-            let mine = std::iter::from_fn(|| ids.next_if(|&id| id as usize / GROUP_SERIES == group));
-            let mine: Vec<usize> = mine.map(|id| id as usize % GROUP_SERIES).collect();
-            for series in self.series_of_group(group, Some(&mine))? {
-                visit(series)?;
-            }
+        let mut current: Option<(usize, Arc<[IndexedSeries]>)> = None;
+        for id in wanted {
+            let number = id as usize / GROUP_SERIES;
+            let group = match &current {
+                Some((at, group)) if *at == number => group,
+                _ => &current.insert((number, self.kept_group(number)?)).1,
+            };
+            let series = group.get(id as usize % GROUP_SERIES);
+            visit(series.ok_or_else(|| self.damaged(CodecError("a series number is out of range")))?)?;
         }
         Ok(())
+    }
+
+    /// A group from the cache, or decoded and put there.
+    fn kept_group(&self, group: usize) -> Result<Arc<[IndexedSeries]>, StoreError> {
+        let Some((ulid, cache)) = &self.cache else { return Ok(self.series_of_group(group)?.into()) };
+        if let Some(kept) = cache.get((*ulid, group)) {
+            return Ok(kept);
+        }
+        let decoded = self.series_of_group(group)?.into();
+        cache.put((*ulid, group), &decoded);
+        Ok(decoded)
     }
 
     /// Number of groups into which the series are divided.
@@ -168,35 +197,17 @@ impl BlockIndex {
         self.groups.len()
     }
 
-    /// The series of a group in order: those at `wanted` places, ascending, or all.
-    pub(crate) fn series_of_group(
-        &self,
-        group: usize,
-        wanted: Option<&[usize]>,
-    ) -> Result<Vec<IndexedSeries>, StoreError> {
-        self.read_group(group, wanted).map_err(|e| self.damaged(e))
+    /// The series of a group in order.
+    pub(crate) fn series_of_group(&self, group: usize) -> Result<Vec<IndexedSeries>, StoreError> {
+        self.read_group(group).map_err(|e| self.damaged(e))
     }
 
-    fn read_group(&self, group: usize, wanted: Option<&[usize]>) -> Result<Vec<IndexedSeries>, CodecError> {
+    fn read_group(&self, group: usize) -> Result<Vec<IndexedSeries>, CodecError> {
         let raw = self.group(group)?;
         let mut reader = varint::Reader::new(&raw);
         let mut state = (String::new(), 0i64, 0u64);
-        let first = group * GROUP_SERIES;
-        let num_series = (self.num_series as usize).saturating_sub(first).min(GROUP_SERIES);
-        let last = match wanted {
-            Some(places) => places.last().map_or(0, |last| last + 1),
-            None => num_series,
-        };
-        if last > num_series {
-            return Err(CodecError("a series number is out of range"));
-        }
-        let mut found = Vec::with_capacity(wanted.map_or(num_series, <[usize]>::len));
-        let mut places = wanted.unwrap_or_default().iter().peekable();
-        for place in 0..last {
-            let is_wanted = wanted.is_none() || places.next_if(|&&p| p == place).is_some();
-            found.extend(read_series(&mut reader, &mut state, is_wanted)?);
-        }
-        Ok(found)
+        let num_series = (self.num_series as usize).saturating_sub(group * GROUP_SERIES).min(GROUP_SERIES);
+        (0..num_series).map(|_| read_series(&mut reader, &mut state)).collect()
     }
 
     fn group(&self, group: usize) -> Result<Vec<u8>, CodecError> {
@@ -323,12 +334,8 @@ fn read_postings(bytes: &[u8]) -> Result<RoaringBitmap, CodecError> {
     }
 }
 
-/// Reads the next series of a group; its labels and chunks are given only when wanted.
-fn read_series(
-    reader: &mut varint::Reader<'_>,
-    state: &mut (String, i64, u64),
-    is_wanted: bool,
-) -> Result<Option<IndexedSeries>, CodecError> {
+/// Reads the next series of a group.
+fn read_series(reader: &mut varint::Reader<'_>, state: &mut (String, i64, u64)) -> Result<IndexedSeries, CodecError> {
     let (labels, previous_time, previous_end) = state;
     let shared = reader.size()?;
     if !labels.is_char_boundary(shared) {
@@ -337,18 +344,12 @@ fn read_series(
     labels.truncate(shared);
     labels.push_str(reader.text()?);
     let num_chunks = reader.count()?;
-    let mut chunks = Vec::with_capacity(if is_wanted { num_chunks } else { 0 });
+    let mut chunks = Vec::with_capacity(num_chunks);
     for _ in 0..num_chunks {
-        let entry = ChunkEntry::read(reader, previous_time, previous_end)?;
-        if is_wanted {
-            chunks.push(entry);
-        }
-    }
-    if !is_wanted {
-        return Ok(None);
+        chunks.push(ChunkEntry::read(reader, previous_time, previous_end)?);
     }
     let labels = Labels::from_packed(labels).ok_or(CodecError("a label set is not valid"))?;
-    Ok(Some(IndexedSeries { labels, chunks }))
+    Ok(IndexedSeries { labels, chunks })
 }
 
 impl LabelIndex for BlockIndex {

@@ -8,12 +8,18 @@ use ulid::Ulid;
 use vocab::{MemoryPool, MemoryReservation};
 
 use super::BlockIndex;
+use super::file_cache::FileCache;
+use super::group_cache::GroupCache;
 
 /// Keeps indexes; the one that was not used for longest gives way.
 #[derive(Debug)]
 pub(crate) struct IndexCache {
     inner: Mutex<Inner>,
     reservation: MemoryReservation,
+    /// What the indexes have decoded.
+    pub(super) groups: Arc<GroupCache>,
+    /// Files that the indexes point into.
+    pub(super) files: FileCache,
 }
 
 #[derive(Debug, Default)]
@@ -24,7 +30,12 @@ struct Inner {
 
 impl IndexCache {
     pub(crate) fn new(pool: &Arc<MemoryPool>) -> Self {
-        Self { inner: Mutex::default(), reservation: pool.reservation("block indexes") }
+        Self {
+            inner: Mutex::default(),
+            reservation: pool.reservation("block indexes"),
+            groups: Arc::new(GroupCache::new(pool)),
+            files: FileCache::default(),
+        }
     }
 
     pub(crate) fn get(&self, ulid: Ulid) -> Option<Arc<BlockIndex>> {
@@ -55,5 +66,7 @@ impl IndexCache {
         if let Some((index, _)) = self.inner.lock().entries.remove(&ulid) {
             self.reservation.shrink(index.heap_bytes());
         }
+        self.groups.forget(ulid);
+        self.files.forget(ulid);
     }
 }

@@ -55,7 +55,8 @@ impl Block {
         if let Some(index) = self.cache.get(self.meta.ulid) {
             return Ok(index);
         }
-        let index = Arc::new(BlockIndex::load(&self.dir.join(INDEX_FILE))?);
+        let index = BlockIndex::load(&self.dir.join(INDEX_FILE))?;
+        let index = Arc::new(index.with_cache(self.meta.ulid, &self.cache.groups));
         self.cache.put(self.meta.ulid, &index);
         Ok(index)
     }
@@ -92,7 +93,7 @@ fn remove_block(dir: &Path) {
 #[derive(Debug)]
 pub(crate) struct ChunkReader {
     block: Arc<Block>,
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
     buffer: Vec<u8>,
     buffer_at: u64,
@@ -101,7 +102,7 @@ pub(crate) struct ChunkReader {
 impl ChunkReader {
     pub(crate) fn new(block: &Arc<Block>) -> Result<Self, StoreError> {
         let path = block.dir.join(SAMPLES_FILE);
-        let file = File::open(&path).map_err(|e| StoreError::io("open", &path, e))?;
+        let file = block.cache.files.get(block.meta.ulid, &path)?;
         Ok(Self { block: Arc::clone(block), file, path, buffer: Vec::new(), buffer_at: 0 })
     }
 
@@ -112,10 +113,8 @@ impl ChunkReader {
         times: &mut Vec<TimestampMs>,
         values: &mut Vec<f64>,
     ) -> Result<(), StoreError> {
-        let path = self.path.clone();
-        let payload = self.payload(entry)?;
-        dense::decode(payload, entry.num_samples as usize, entry.min_time, times, values)
-            .map_err(|e| StoreError::damaged(&path, e.0))
+        let decoded = dense::decode(self.payload(entry)?, entry.num_samples as usize, entry.min_time, times, values);
+        decoded.map_err(|e| StoreError::damaged(&self.path, e.0))
     }
 
     /// Decodes a chunk of histograms.
@@ -123,9 +122,8 @@ impl ChunkReader {
         &mut self,
         entry: &ChunkEntry,
     ) -> Result<Vec<(TimestampMs, Arc<NativeHistogram>)>, StoreError> {
-        let path = self.path.clone();
-        let payload = self.payload(entry)?;
-        histogram::decode_chunk(payload).map_err(|e| StoreError::damaged(&path, e.0))
+        let decoded = histogram::decode_chunk(self.payload(entry)?);
+        decoded.map_err(|e| StoreError::damaged(&self.path, e.0))
     }
 
     fn payload(&mut self, entry: &ChunkEntry) -> Result<&[u8], StoreError> {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use ulid::Ulid;
 use vocab::{Labels, Matcher, MemoryPool, NativeHistogram, TenantId};
 
+use super::meta::FORMAT_VERSION;
 use super::*;
 use crate::disk::{Disk, OsDisk};
 use crate::query::postings::{LabelIndex, resolve};
@@ -97,7 +98,7 @@ fn read_all(block: &Arc<Block>) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
             for entry in series.chunks.iter().filter(|c| !ChunkReader::is_histogram(c)) {
                 reader.floats(entry, &mut times, &mut values)?;
             }
-            read.push((series.labels, times, values));
+            read.push((series.labels.clone(), times, values));
             Ok(())
         })
         .unwrap();
@@ -162,7 +163,7 @@ fn any_parquet_reader_reads_the_chunks_and_the_index_points_at_their_bytes() {
     let mut entries = Vec::new();
     index
         .series(&index.all().unwrap(), |s| {
-            entries.extend(s.chunks);
+            entries.extend(s.chunks.iter().copied());
             Ok(())
         })
         .unwrap();
@@ -186,12 +187,13 @@ fn any_parquet_reader_reads_the_chunks_and_the_index_points_at_their_bytes() {
     assert_eq!(row, entries.len());
 }
 
-/// The folder of the sample that is kept for ever: a block of format version 1.
-fn stored_sample() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/block-v1")
+/// The folder of the sample of a format version, kept for ever.
+fn stored_sample(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/samples/block-v{version}"))
 }
 
-fn sample_series() -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
+/// What stands in the sample of a format version.
+fn sample_series(version: u32) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
     let mut series = many(20);
     series.truncate(4);
     let irregular: Vec<i64> = (0..100).map(|i| i * 1000 + i % 7).collect();
@@ -199,38 +201,47 @@ fn sample_series() -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
     series.push((Labels::from_pairs([("__name__", "wave"), ("ünicode", "ja")]), irregular, floats));
     series.push((Labels::from_pairs([("__name__", "gone")]), vec![1, 2, 3], vec![1.0, vocab::STALE_NAN, -0.0]));
     series.push((Labels::from_pairs([("__name__", "constant")]), (0..50).collect(), vec![2.5; 50]));
+    if version >= 2 {
+        for (name, length) in [("late", 240), ("often_late", 4000)] {
+            let times = (0..length).map(|i| 5 + i * 15_000 + if i % 20 == 0 { i % 19 + 1 } else { 0 }).collect();
+            let values = (0..length).map(|i| (i * i % 1009) as f64 / 10.0).collect();
+            series.push((Labels::from_pairs([("__name__", name)]), times, values));
+        }
+    }
     series
 }
 
 #[test]
-fn the_stored_block_of_the_first_format_stays_readable() {
-    let dir = stored_sample();
-    if std::env::var_os("TIDEWATCH_WRITE_SAMPLES").is_some() {
-        let made = tempfile::tempdir().unwrap();
-        let series = sample_series();
-        let (path, _) = write(made.path(), &series, Some(&series[0].0));
-        std::fs::create_dir_all(&dir).unwrap();
-        for name in [SAMPLES_FILE, INDEX_FILE, META_FILE] {
-            std::fs::copy(path.join(name), dir.join(name)).unwrap();
+fn the_stored_blocks_of_all_formats_stay_readable() {
+    for version in 1..=FORMAT_VERSION {
+        let dir = stored_sample(version);
+        if version == FORMAT_VERSION && std::env::var_os("TIDEWATCH_WRITE_SAMPLES").is_some() {
+            let made = tempfile::tempdir().unwrap();
+            let series = sample_series(version);
+            let (path, _) = write(made.path(), &series, Some(&series[0].0));
+            std::fs::create_dir_all(&dir).unwrap();
+            for name in [SAMPLES_FILE, INDEX_FILE, META_FILE] {
+                std::fs::copy(path.join(name), dir.join(name)).unwrap();
+            }
         }
+        let block = open(&dir);
+        let bits = |series: Vec<(Labels, Vec<i64>, Vec<f64>)>| -> Vec<(Labels, Vec<i64>, Vec<u64>)> {
+            by_labels(series).into_iter().map(|(l, t, v)| (l, t, v.iter().map(|v| v.to_bits()).collect())).collect()
+        };
+        assert_eq!(bits(read_all(&block)), bits(sample_series(version)));
+        assert_eq!(block.meta().format_version, version);
     }
-    let block = open(&dir);
-    let bits = |series: Vec<(Labels, Vec<i64>, Vec<f64>)>| -> Vec<(Labels, Vec<i64>, Vec<u64>)> {
-        by_labels(series).into_iter().map(|(l, t, v)| (l, t, v.iter().map(|v| v.to_bits()).collect())).collect()
-    };
-    assert_eq!(bits(read_all(&block)), bits(sample_series()));
-    assert_eq!(block.meta().format_version, 1);
 }
 
 #[test]
 fn a_block_from_the_future_is_refused_by_its_version() {
     let dir = tempfile::tempdir().unwrap();
     let (path, meta) = write(dir.path(), &many(3), None);
-    let meta = BlockMeta { format_version: 2, ..meta };
+    let meta = BlockMeta { format_version: FORMAT_VERSION + 1, ..meta };
     std::fs::write(path.join(META_FILE), serde_json::to_vec(&meta).unwrap()).unwrap();
     let cache = Arc::new(super::index_cache::IndexCache::new(&MemoryPool::new("test", 1 << 20)));
     let error = Block::open(&path, &cache).expect_err("too new").to_string();
-    assert!(error.contains("format version 2"), "{error}");
+    assert!(error.contains(&format!("format version {}", FORMAT_VERSION + 1)), "{error}");
 }
 
 proptest! {

@@ -2,10 +2,10 @@
 //!
 //! A payload does not repeat what its row says: the number of samples and the time of the first one.
 
-use pco::ChunkConfig;
 use pco::wrapped::{FileCompressor, FileDecompressor};
+use pco::{ChunkConfig, DeltaSpec};
 
-use super::{CodecError, compact, decimal, varint};
+use super::{CodecError, compact, decimal, differences, times, varint};
 
 /// Most samples in a chunk.
 pub(crate) const SAMPLES_MAX: usize = 8192;
@@ -16,15 +16,11 @@ const PCO_SAMPLES_MIN: usize = 24;
 /// Compression level of pco: where its size has flattened out on metric data.
 const PCO_LEVEL: usize = 8;
 
-/// A grid with more exceptions than one in this many samples is written as distances instead.
-const GRID_EXCEPTION_SHARE: usize = 8;
-
 const VALUES_MASK: u8 = 0x07;
 const VALUES_COMPACT: u8 = 0;
 const VALUES_DECIMAL: u8 = 1;
 const VALUES_FLOAT: u8 = 2;
 const VALUES_CONSTANT: u8 = 3;
-const TIMES_DISTANCES: u8 = 0x08;
 
 /// How the values of a payload are written, for the row beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +49,17 @@ pub(crate) fn encode(times: &[i64], values: &[f64], buffer: &mut Vec<u8>) -> Res
     }
     let flags_at = buffer.len();
     buffer.push(0);
-    let times_flag = push_times(times, buffer)?;
+    let times_flag = times::push(times, buffer)?;
     let shape = if constant {
         buffer.extend_from_slice(&first.to_bits().to_le_bytes());
         Shape { codec: VALUES_CONSTANT, exponent: 0 }
     } else if let Some((exponent, mantissas)) = mantissas(values) {
         buffer.push(exponent);
-        push_pco(&mantissas, buffer)?;
+        let order = differences::best_order(&mantissas);
+        push_pco(&mantissas, DeltaSpec::TryConsecutive(order), buffer)?;
         Shape { codec: VALUES_DECIMAL, exponent }
     } else {
-        push_pco(values, buffer)?;
+        push_pco(values, DeltaSpec::Auto, buffer)?;
         Shape { codec: VALUES_FLOAT, exponent: 0 }
     };
     buffer[flags_at] = shape.codec | times_flag;
@@ -91,7 +88,7 @@ pub(crate) fn decode(
         }
         return if times.len() - num_before == num_samples { Ok(()) } else { Err(CodecError("samples are missing")) };
     }
-    read_times(&mut reader, flags, num_samples, first_time, times)?;
+    times::read(&mut reader, flags, num_samples, first_time, times)?;
     match flags & VALUES_MASK {
         VALUES_CONSTANT => {
             let value = f64::from_bits(reader.u64()?);
@@ -122,78 +119,14 @@ fn mantissas(values: &[f64]) -> Option<(u8, Vec<i64>)> {
     Some((exponent, mantissas?))
 }
 
-fn push_times(times: &[i64], buffer: &mut Vec<u8>) -> Result<u8, CodecError> {
-    let distances: Vec<i64> = times.windows(2).map(|w| w[1].wrapping_sub(w[0])).collect();
-    let step = most_common(&distances);
-    let exceptions: Vec<(usize, i64)> =
-        distances.iter().enumerate().filter(|(_, d)| **d != step).map(|(i, d)| (i, d.wrapping_sub(step))).collect();
-    if exceptions.len() * GRID_EXCEPTION_SHARE > times.len() {
-        push_pco(&distances, buffer)?;
-        return Ok(TIMES_DISTANCES);
-    }
-    varint::push_signed(buffer, step);
-    varint::push(buffer, exceptions.len() as u64);
-    let mut next = 0;
-    for (index, shift) in exceptions {
-        // How many regular distances lie before this one.
-        varint::push(buffer, (index - next) as u64);
-        varint::push_signed(buffer, shift);
-        next = index + 1;
-    }
-    Ok(0)
-}
-
-fn read_times(
-    reader: &mut varint::Reader<'_>,
-    flags: u8,
-    num_samples: usize,
-    first_time: i64,
-    times: &mut Vec<i64>,
+/// `differences` says what pco subtracts first. To try everything, as it does by itself, costs it several times the rest of its work.
+pub(super) fn push_pco<T: pco::data_types::Number>(
+    numbers: &[T],
+    differences: DeltaSpec,
+    buffer: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    let mut time = first_time;
-    times.push(time);
-    if flags & TIMES_DISTANCES != 0 {
-        for distance in read_pco::<i64>(reader, num_samples - 1)? {
-            time = time.wrapping_add(distance);
-            times.push(time);
-        }
-        return Ok(());
-    }
-    let step = reader.signed()?;
-    let num_exceptions = reader.count()?;
-    let mut left = num_samples - 1;
-    for _ in 0..num_exceptions {
-        let gap = reader.size()?;
-        let shift = reader.signed()?;
-        if gap >= left {
-            return Err(CodecError("a time lies behind the chunk"));
-        }
-        for _ in 0..gap {
-            time = time.wrapping_add(step);
-            times.push(time);
-        }
-        time = time.wrapping_add(step).wrapping_add(shift);
-        times.push(time);
-        left -= gap + 1;
-    }
-    for _ in 0..left {
-        time = time.wrapping_add(step);
-        times.push(time);
-    }
-    Ok(())
-}
-
-/// The distance that occurs most often.
-fn most_common(distances: &[i64]) -> i64 {
-    let mut sorted = distances.to_vec();
-    sorted.sort_unstable();
-    let longest = sorted.chunk_by(|a, b| a == b).max_by_key(|run| run.len());
-    longest.and_then(|run| run.first()).copied().unwrap_or(0)
-}
-
-fn push_pco<T: pco::data_types::Number>(numbers: &[T], buffer: &mut Vec<u8>) -> Result<(), CodecError> {
     let failed = |_| CodecError("pco refused the numbers");
-    let config = ChunkConfig::default().with_compression_level(PCO_LEVEL);
+    let config = ChunkConfig::default().with_compression_level(PCO_LEVEL).with_delta_spec(differences);
     let file = FileCompressor::default();
     file.write_header(&mut *buffer).map_err(failed)?;
     let mut chunk = file.chunk_compressor(numbers, &config).map_err(failed)?;
@@ -202,7 +135,8 @@ fn push_pco<T: pco::data_types::Number>(numbers: &[T], buffer: &mut Vec<u8>) -> 
     Ok(())
 }
 
-fn read_pco<T: pco::data_types::Number + Default>(
+/// Reads `count` numbers that [`push_pco`] has written.
+pub(super) fn read_pco<T: pco::data_types::Number + Default>(
     reader: &mut varint::Reader<'_>,
     count: usize,
 ) -> Result<Vec<T>, CodecError> {

@@ -11,13 +11,14 @@ use vocab::ports::query::{
 use vocab::sample::MetricMetadata;
 use vocab::{Ctx, ErrorKind, Labels, PortError, PortResult};
 
-use super::{MetricStore, blocking};
+use super::{MetricStore, inline};
 use crate::error::StoreError;
 use crate::head::Head;
 use crate::query::labels::LabelSearch;
 
-/// A batch with more samples than this is compared and added away from the async threads: about half a millisecond.
-const SAMPLES_INLINE_MAX: usize = 500;
+/// A batch with more samples than this lets the other tasks of its thread go on elsewhere: at most ten milliseconds. Agents send
+/// fewer at once; to change threads for each of their requests costs CPU, and memory for the allocator's part of every thread.
+const SAMPLES_INLINE_MAX: usize = 20_000;
 
 #[async_trait]
 impl Appender for MetricStore {
@@ -35,7 +36,7 @@ impl Appender for MetricStore {
             return Err(PortError::new(ErrorKind::Limit, text));
         }
         let generation = self.gate.read().await;
-        let large = batch.samples.len() + batch.series.len() > SAMPLES_INLINE_MAX;
+        let large = batch.samples.len() > SAMPLES_INLINE_MAX;
         let oldest_ms = self.oldest_ms();
         let mut prepared = compute(large, || self.sources.head.prepare(&ctx.tenant, batch, oldest_ms));
         if let Some(record) = prepared.record.take() {
@@ -58,7 +59,7 @@ fn compute<T>(large: bool, work: impl FnOnce() -> T) -> T {
 }
 
 impl MetricStore {
-    /// Runs a search for labels away from the async threads.
+    /// Runs a search for labels.
     async fn search_labels<T: Send + 'static>(
         &self,
         ctx: &Ctx,
@@ -67,7 +68,7 @@ impl MetricStore {
     ) -> PortResult<T> {
         ctx.cancel.check()?;
         let (sources, ctx) = (self.sources.clone(), ctx.clone());
-        let found = blocking(move || {
+        let found = inline(move || {
             let (head, blocks): (&Head, _) = (&sources.head, &sources.blocks);
             search(&LabelSearch { head, blocks, ctx: &ctx, filter: &filter })
         });

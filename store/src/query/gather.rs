@@ -99,7 +99,7 @@ impl Found<'_> {
             let inside = |c: &&ChunkEntry| c.min_time <= search.end && c.max_time >= search.start;
             let chunks: Vec<_> = series.chunks.iter().filter(inside).map(|c| (number, *c)).collect();
             if !chunks.is_empty() {
-                let place = self.place(series.labels, merging)?;
+                let place = self.place(series.labels.clone(), merging)?;
                 self.series[place].chunks.extend(chunks);
             }
             Ok(())

@@ -122,7 +122,7 @@ fn search_block(
     index.series(&candidates.series, |series| {
         let inside = series.chunks.iter().any(|c| c.min_time <= end && c.max_time >= start);
         if inside && candidates.unchecked.iter().all(|m| m.matches_labels(&series.labels)) {
-            visitor(series.labels);
+            visitor(series.labels.clone());
         }
         Ok(())
     })

@@ -1,10 +1,11 @@
 //! Decodes in parallel what a search has found, for streams and for fragments.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use futures::StreamExt;
 use futures::stream;
 use promql::fragment::{self, FragmentAccumulator};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use vocab::ports::query::{Fragment, FragmentResult, SelectRequest, SeriesStream};
 use vocab::sample::SeriesData;
@@ -13,7 +14,7 @@ use vocab::{Ctx, PortError, PortResult};
 use super::decode::Decoder;
 use super::gather::{Gathered, Search, gather};
 use crate::block::BlockSet;
-use crate::db::blocking;
+use crate::db::inline;
 use crate::error::StoreError;
 use crate::head::Head;
 
@@ -35,13 +36,31 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Searches, then streams batches from as many threads as are worth it.
+    /// Searches, then streams batches: a few series are decoded here, more of them on as many threads as are worth it.
     pub(crate) async fn select(&self, ctx: &Ctx, request: SelectRequest) -> PortResult<SeriesStream> {
         ctx.cancel.check()?;
-        let limit = request.hints.limit;
-        let gathered = self.gather(ctx, request.matchers, request.start_ms, request.end_ms, limit).await?;
-        let (sender, receiver) = mpsc::channel(BATCHES_QUEUED * num_workers(gathered.series.len()));
-        for range in split(gathered.series.len()) {
+        let SelectRequest { matchers, start_ms, end_ms, hints } = request;
+        let (sources, ctx) = (self.clone(), ctx.clone());
+        let search_ctx = ctx.clone();
+        let found = inline(move || {
+            let gathered = sources.gather(&search_ctx, &matchers, start_ms, end_ms, hints.limit)?;
+            let ranges = split(gathered.series.len());
+            if ranges.len() > 1 {
+                return Ok((Arc::new(gathered), ranges, Vec::new()));
+            }
+            let mut few = Vec::new();
+            sources.decode(&search_ctx, &gathered, 0..gathered.series.len(), |series| {
+                few.push(series);
+                Ok(())
+            })?;
+            Ok((Arc::new(gathered), Vec::new(), few))
+        });
+        let (gathered, ranges, few) = found.await?;
+        if ranges.is_empty() {
+            return Ok(stream::iter((!few.is_empty()).then_some(Ok(few))).boxed());
+        }
+        let (sender, receiver) = mpsc::channel(BATCHES_QUEUED * ranges.len());
+        for range in ranges {
             let (sources, ctx, gathered, sender) = (self.clone(), ctx.clone(), Arc::clone(&gathered), sender.clone());
             // The stream ends when all workers have dropped their senders; one whose reader is gone ends at its next batch.
             tokio::task::spawn_blocking(move || {
@@ -101,35 +120,44 @@ impl Sources {
         Ok(())
     }
 
-    async fn gather(
+    fn gather(
         &self,
         ctx: &Ctx,
-        matchers: Vec<vocab::Matcher>,
+        matchers: &[vocab::Matcher],
         start: i64,
         end: i64,
         limit: usize,
-    ) -> PortResult<Arc<Gathered>> {
-        let (sources, ctx) = (self.clone(), ctx.clone());
-        let gathered = blocking(move || {
-            let search = Search { matchers: &matchers, start, end, limit };
-            gather(&sources.head, &sources.blocks, &ctx, &search)
-        });
-        Ok(Arc::new(gathered.await?))
+    ) -> Result<Gathered, StoreError> {
+        gather(&self.head, &self.blocks, ctx, &Search { matchers, start, end, limit })
     }
 
-    /// Runs a fragment on as many threads as are worth it and merges their results.
+    /// Runs a fragment, here and on as many further threads as are worth it, and merges their results.
     pub(crate) async fn execute(&self, ctx: &Ctx, fragment: Fragment) -> PortResult<FragmentResult> {
         ctx.cancel.check()?;
-        let (start, end) = fragment.sample_bounds();
-        let gathered = self.gather(ctx, fragment.matchers.clone(), start, end, 0).await?;
+        let (sources, ctx, runtime) = (self.clone(), ctx.clone(), Handle::current());
         let fragment = Arc::new(fragment);
-        let parts = split(gathered.series.len()).into_iter().map(|range| {
-            let (sources, ctx, gathered) = (self.clone(), ctx.clone(), Arc::clone(&gathered));
-            let fragment = Arc::clone(&fragment);
-            blocking(move || sources.execute_part(&ctx, &gathered, range, &fragment))
+        let merged = inline(move || {
+            let (start, end) = fragment.sample_bounds();
+            let gathered = Arc::new(sources.gather(&ctx, &fragment.matchers, start, end, 0)?);
+            let mut ranges = split(gathered.series.len());
+            let own = ranges.pop().unwrap_or(0..0);
+            let others = ranges.into_iter().map(|range| {
+                let (sources, ctx, gathered) = (sources.clone(), ctx.clone(), Arc::clone(&gathered));
+                let (fragment, (answer, answered)) = (Arc::clone(&fragment), std::sync::mpsc::sync_channel(1));
+                runtime.spawn_blocking(move || {
+                    // Nobody listens any more when another part has failed.
+                    drop(answer.send(sources.execute_part(&ctx, &gathered, range, &fragment)));
+                });
+                answered
+            });
+            let others: Vec<_> = others.collect();
+            let mut parts = vec![sources.execute_part(&ctx, &gathered, own, &fragment)?];
+            for answered in others {
+                parts.push(answered.recv().map_err(|_| StoreError::Closed)??);
+            }
+            Ok(fragment::merge(&fragment, parts))
         });
-        let parts = futures::future::try_join_all(parts).await?;
-        Ok(fragment::merge(&fragment, parts))
+        Ok(merged.await?)
     }
 
     fn execute_part(
@@ -157,9 +185,12 @@ impl Sources {
     }
 }
 
+/// Cores that this process may use. To ask costs more than a small query, so it is asked once.
+static NUM_CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+
 fn num_workers(num_series: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    num_series.div_ceil(SERIES_PER_WORKER_MIN).clamp(1, cores)
+    num_series.div_ceil(SERIES_PER_WORKER_MIN).clamp(1, *NUM_CORES)
 }
 
 /// Divides series into as many ranges as there are workers for them.
