@@ -58,6 +58,9 @@ async fn foreign_hosts_origins_and_content_types_are_refused() {
     check(Method::POST, "/api/v1/logs", &[("content-type", "text/plain")], "{}\n", 415).await;
     check(Method::POST, "/api/v1/write", &[JSON], "x", 415).await;
     check(Method::POST, "/api/v1/admin/flush", &[], "", 200).await;
+    check(Method::POST, "/api/v1/admin/flush", &[form, ("content-length", "0")], "", 200).await;
+    check(Method::POST, "/api/v1/admin/flush", &[form, ("content-length", "3")], "a=b", 415).await;
+    check(Method::POST, "/api/v1/admin/reload", &[form, ("content-length", "0")], "", 415).await;
     check(Method::POST, "/api/v1/admin/flush", &[("origin", "http://evil.example")], "", 403).await;
     check(Method::POST, "/api/v1/admin/flush", &[("transfer-encoding", "chunked")], "", 415).await;
 }

@@ -40,7 +40,7 @@ async fn main() -> Result<()> {
     tests::install_crypto();
     let mut figures = Figures::new();
     for repetition in 0..REPETITIONS {
-        for program in [Program::Tidewatch, Program::Prometheus] {
+        for program in [Program::Tidewatch, Program::VictoriaMetrics, Program::Prometheus] {
             metrics(program, &mut figures).await?;
             eprintln_progress(repetition, program.name());
         }
@@ -68,7 +68,7 @@ fn note(figures: &mut Figures, what: &str, who: &'static str, value: f64) {
 async fn metrics(program: Program, figures: &mut Figures) -> Result<()> {
     let dir = tests::scratch()?;
     let started = Instant::now();
-    let target = Target::start(program, dir.path()).await?;
+    let mut target = Target::start(program, dir.path()).await?;
     note(figures, "start until ready, s", program.name(), started.elapsed().as_secs_f64());
     let series = wire::data_set(NUM_HOSTS, PER_HOST);
     let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
@@ -94,22 +94,32 @@ async fn metrics(program: Program, figures: &mut Figures) -> Result<()> {
     note(figures, "remote write: CPU s per million samples", who, (after.cpu_seconds - before.cpu_seconds) / millions);
     note(figures, "remote write: thousand samples/s (one sender)", who, millions * 1e3 / waited);
     note(figures, "anonymous memory after it, MiB", who, after.anon_mib);
+    target.crash()?;
+    let started = Instant::now();
+    target = Target::start(program, dir.path()).await?;
+    note(figures, "start after kill -9 until ready, s", who, started.elapsed().as_secs_f64());
     let (start, end) = (first_ms as f64 / 1e3, now_ms as f64 / 1e3);
     for (name, query, range) in QUERIES {
         let mut times = Vec::new();
         for _ in 0..QUERY_REPETITIONS {
             let asked = Instant::now();
-            if *range {
-                let (start, end) = (start.to_string(), end.to_string());
-                target
-                    .get("/api/v1/query_range", &[("query", query), ("start", &start), ("end", &end), ("step", "30")])
-                    .await?;
+            let (start, end, at) = (start.to_string(), end.to_string(), (end - 20.0).to_string());
+            let mut params = vec![("query", *query)];
+            params.extend(program.query_params());
+            let path = if *range {
+                params.extend([("start", start.as_str()), ("end", &end), ("step", "30")]);
+                "/api/v1/query_range"
             } else {
-                target.get("/api/v1/query", &[("query", query), ("time", &(end - 20.0).to_string())]).await?;
-            }
+                params.push(("time", &at));
+                "/api/v1/query"
+            };
+            target.get(path, &params).await?;
             times.push(asked.elapsed().as_secs_f64() * 1e3);
         }
         note(figures, &format!("query p50, ms: {name}"), who, median(&mut times));
+    }
+    if let Some(bytes) = target.settle().await? {
+        note(figures, "bytes per sample on disk, merged", who, bytes as f64 / (millions * 1e6));
     }
     Ok(())
 }
@@ -185,12 +195,19 @@ fn shown(values: Option<&Vec<f64>>) -> (String, f64) {
 fn table(figures: &Figures) -> String {
     let mut names: Vec<&String> = figures.keys().map(|k| &k.0).collect();
     names.dedup();
-    let mut text = String::from("| measure | tidewatch | prometheus (Debian) | ratio |\n|---|---|---|---|\n");
+    let peers = [Program::VictoriaMetrics, Program::Prometheus].map(Program::name);
+    let mut text = String::from(
+        "| measure | tidewatch | victoria-metrics (Debian) | ratio | prometheus (Debian) | ratio |\n|---|---|---|---|---|---|\n",
+    );
     for name in names {
         let (ours, a) = shown(figures.get(&(name.clone(), "tidewatch")));
-        let (theirs, b) = shown(figures.get(&(name.clone(), "prometheus")));
-        let ratio = if (a / b).is_finite() { format!("{:.2}", a / b) } else { "–".into() };
-        let _ok = writeln!(text, "| {name} | {ours} | {theirs} | {ratio} |");
+        let _ok = write!(text, "| {name} | {ours} |");
+        for peer in peers {
+            let (theirs, b) = shown(figures.get(&(name.clone(), peer)));
+            let ratio = if (a / b).is_finite() { format!("{:.2}", a / b) } else { "–".into() };
+            let _ok = write!(text, " {theirs} | {ratio} |");
+        }
+        text.push('\n');
     }
     text
 }
