@@ -41,6 +41,11 @@ impl ScrapeCache {
         self.table.find(xxh3_64(text), same).copied()
     }
 
+    /// How the entry that stood behind another one is written: a target writes its series in the same order each time.
+    pub(crate) fn text_after(&self, index: Option<usize>) -> &[u8] {
+        self.entries.get(index.map_or(0, |index| index + 1)).map_or(&[], |entry| &entry.text)
+    }
+
     /// Adds an entry.
     pub(crate) fn insert(&mut self, text: &[u8], labels: Option<Labels>) -> usize {
         let index = self.entries.len();

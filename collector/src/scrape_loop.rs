@@ -183,9 +183,18 @@ impl<'a> Scraper<'a> {
     ) -> Result<(), ScrapeError> {
         let mut parser = Parser::new(body, format);
         parsed.batch.origin = Origin::Scrape;
-        while let Some(entry) = parser.next_entry()? {
+        let mut last = None;
+        loop {
+            if let Some(line) = parser.next_known(self.cache.text_after(last))? {
+                let index = last.map_or(0, |last: usize| last + 1);
+                parsed.scraped += 1;
+                self.take_known(&parser, line, index, now_ms, parsed);
+                last = Some(index);
+                continue;
+            }
+            let Some(entry) = parser.next_entry()? else { break };
             match entry {
-                Entry::Series(line) => self.take_series(&parser, line, body, now_ms, parsed)?,
+                Entry::Series(line) => last = Some(self.take_series(&parser, line, body, now_ms, parsed)?),
                 Entry::Help(name, text) => describe(parsed, name, |m| text.clone_into(&mut m.help)),
                 Entry::Type(name, metric_type) => describe(parsed, name, |m| m.metric_type = metric_type),
                 Entry::Unit(name, text) => describe(parsed, name, |m| text.clone_into(&mut m.unit)),
@@ -205,7 +214,7 @@ impl<'a> Scraper<'a> {
         body: &[u8],
         now_ms: TimestampMs,
         parsed: &mut Parsed,
-    ) -> Result<(), ScrapeError> {
+    ) -> Result<usize, ScrapeError> {
         parsed.scraped += 1;
         let index = match self.cache.find(line.text) {
             Some(index) => index,
@@ -222,15 +231,28 @@ impl<'a> Scraper<'a> {
                 self.cache.insert(line.text, labels)
             }
         };
+        self.take_known(parser, line, index, now_ms, parsed);
+        Ok(index)
+    }
+
+    /// Takes a sample of a series that is in the cache.
+    fn take_known(
+        &mut self,
+        parser: &Parser<'_>,
+        line: SeriesLine<'_>,
+        index: usize,
+        now_ms: TimestampMs,
+        parsed: &mut Parsed,
+    ) {
         let explicit = line.timestamp_ms.filter(|_| self.of.config.honor_timestamps);
         let tracked = explicit.is_none() || self.of.config.track_timestamps_staleness;
         let first = self.cache.see(index, tracked && self.cache.entry(index).labels.is_some());
         let entry = self.cache.entry(index);
-        let Some(labels) = &entry.labels else { return Ok(()) };
+        let Some(labels) = &entry.labels else { return };
         parsed.kept += 1;
         // Of equal series without times of their own the first counts.
         if !first && explicit.is_none() {
-            return Ok(());
+            return;
         }
         let timestamp = explicit.unwrap_or(now_ms);
         let series = parsed.batch.push_series(labels.clone(), entry.series_ref);
@@ -244,7 +266,6 @@ impl<'a> Scraper<'a> {
             };
             parsed.batch.exemplars.push((series, exemplar));
         }
-        Ok(())
     }
 
     /// The exposed labels joined with the target's, relabelled; `None` when relabelling drops the sample.

@@ -123,6 +123,38 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The next entry when it is a series that is written exactly as `text`, name and labels as an earlier body had them: what is inside
+    /// needs no second reading then, and [`Parser::labels`] does not know it. `None` when something else comes; then nothing is taken.
+    ///
+    /// # Errors
+    /// As [`Parser::next_entry`].
+    pub fn next_known(&mut self, text: &[u8]) -> Result<Option<SeriesLine<'a>>, ParseError> {
+        let start = self.cursor.at;
+        let body = self.cursor.body;
+        let after = start + text.len();
+        // Behind a bare name a blank and more labels may follow, behind a brace only the value.
+        let is_whole = text.last() == Some(&b'}') || matches!(body.get(after + 1), Some(b'0'..=b'9' | b'+' | b'-'));
+        if self.done
+            || text.is_empty()
+            || !is_whole
+            || !body[start..].starts_with(text)
+            || body.get(after) != Some(&b' ')
+        {
+            return Ok(None);
+        }
+        self.exemplar_pairs.clear();
+        self.cursor.at = after;
+        let text = &body[start..after];
+        let line = match self.format {
+            Format::Prometheus => self.prometheus_value(text),
+            Format::OpenMetrics => self.openmetrics_value(text),
+        };
+        line.map(Some).map_err(|message| {
+            self.done = true;
+            self.error(start, message)
+        })
+    }
+
     /// Goes on behind the line of the last mistake: for imports, where one bad line must not cost the others.
     pub fn skip_line(&mut self) {
         self.cursor.take_line();
@@ -225,6 +257,11 @@ impl<'a> Parser<'a> {
         if self.name.is_none() {
             return Err("metric name not set");
         }
+        self.prometheus_value(text).map(Entry::Series)
+    }
+
+    /// What stands behind name and labels, up to the end of the line.
+    fn prometheus_value(&mut self, text: &'a [u8]) -> Result<SeriesLine<'a>, &'static str> {
         self.cursor.skip_blanks();
         let value = self.cursor.take_while(|c| !matches!(c, b'{' | b' ' | b'\t' | b'\n'));
         if value.is_empty() || is_name_glued(text, value) {
@@ -243,7 +280,7 @@ impl<'a> Parser<'a> {
         if self.cursor.peek().is_some() && !self.cursor.take(b'\n') {
             return Err("expected timestamp or new record");
         }
-        Ok(Entry::Series(SeriesLine { text, value, timestamp_ms, exemplar: None }))
+        Ok(SeriesLine { text, value, timestamp_ms, exemplar: None })
     }
 
     /// Takes the bare metric name, if there is one; a brace may follow or stand in its place.
@@ -370,6 +407,11 @@ impl<'a> Parser<'a> {
         if self.name.is_none() {
             return Err("metric name not set");
         }
+        self.openmetrics_value(text).map(Entry::Series)
+    }
+
+    /// What stands behind name and labels, up to the end of the line.
+    fn openmetrics_value(&mut self, text: &'a [u8]) -> Result<SeriesLine<'a>, &'static str> {
         let value = self.openmetrics_number().ok_or("expected value after metric")?;
         let mut line =
             SeriesLine { text, value: parse_float(value).ok_or("invalid value")?, timestamp_ms: None, exemplar: None };
@@ -385,7 +427,7 @@ impl<'a> Parser<'a> {
         if !self.cursor.take(b'\n') {
             return Err("expected next entry");
         }
-        Ok(Entry::Series(line))
+        Ok(line)
     }
 
     fn openmetrics_exemplar(&mut self) -> Result<RawExemplar, &'static str> {

@@ -79,7 +79,6 @@ fn openmetrics_text() {
     bad("a  1\n# EOF\n", "expected value");
     bad("# comment\n# EOF\n", "expected HELP");
     bad("# UNIT a s\n# EOF\n", "unit is not a suffix");
-    bad("a 1 NaN\n# EOF\n", "invalid timestamp");
     bad("a 1 # {x} 1\n# EOF\n", "expected equal");
 }
 
@@ -217,4 +216,35 @@ proptest! {
             prop_assert_eq!(got.into_iter().collect::<Vec<_>>(), vec![(serde_json::to_string(&labels).expect("encodes"), number)]);
         }
     }
+}
+
+#[test]
+fn a_known_series_is_taken_only_where_it_stands_whole() {
+    let check = |format, known: &str, body: &str, expect: Option<f64>| {
+        let mut parser = Parser::new(body.as_bytes(), format);
+        let taken = parser.next_known(known.as_bytes()).expect(body).map(|line| line.value);
+        assert_eq!(taken, expect, "{known:?} in {body:?}");
+        if taken.is_none() {
+            let all = parse(body.as_bytes(), format);
+            let mut rest = 0;
+            while let Ok(Some(entry)) = parser.next_entry() {
+                rest += usize::from(matches!(entry, Entry::Series(_)));
+            }
+            assert_eq!(all.map_or(rest, |all| all.len()), rest, "nothing was taken of {body:?}");
+        }
+    };
+    for format in [Format::Prometheus, Format::OpenMetrics] {
+        check(format, "a", "a 1\n# EOF\n", Some(1.0));
+        check(format, "a{b=\"c\"}", "a{b=\"c\"} -2.5 7\n# EOF\n", Some(-2.5));
+        check(format, "a", "ab 1\n# EOF\n", None);
+        check(format, "a", "a{b=\"c\"} 1\n# EOF\n", None);
+        check(format, "", "a 1\n# EOF\n", None);
+        check(format, "a", "# EOF\n", None);
+        check(format, "a", "", None);
+    }
+    check(Format::Prometheus, "a", "a {b=\"c\"} 1\n", None);
+    let mut parser = Parser::new(b"a{b=\"c\"} x\n", Format::Prometheus);
+    let error = parser.next_known(b"a{b=\"c\"}").expect_err("no number").to_string();
+    assert!(error.contains("line 1: invalid value"), "{error}");
+    assert_eq!(parser.next_entry(), Ok(None), "the parser is at its end");
 }
