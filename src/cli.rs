@@ -132,6 +132,12 @@ pub enum Command {
         #[command(subcommand)]
         command: crate::autoscale::Autoscale,
     },
+    /// List, show, keep and remove scaling policies of a running Tidewatch.
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -142,6 +148,45 @@ pub enum Command {
         /// How it is printed.
         #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
         format: OutputFormat,
+    },
+}
+
+/// What to do with scaling policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Keep the policies of a file, each as its next version.
+    Apply {
+        /// YAML with one policy, a list of them, or a section `autoscaling`.
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
+    },
+    /// List all policies.
+    List {
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
+        /// How the answer is printed.
+        #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+        format: OutputFormat,
+    },
+    /// Show a policy and its versions.
+    Get {
+        /// Its name.
+        name: String,
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Remove a policy that is not in the configuration file.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
     },
 }
 

@@ -15,7 +15,8 @@ use crate::clock::SystemClock;
 /// How long an answer may take.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
-struct Client {
+/// Talks to one Tidewatch.
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
@@ -23,7 +24,7 @@ struct Client {
 }
 
 impl Client {
-    fn new(server: &Server) -> Result<Self> {
+    pub(crate) fn new(server: &Server) -> Result<Self> {
         let token = match &server.token_file {
             Some(file) => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -52,6 +53,18 @@ impl Client {
             bail!("{message} ({status})");
         }
         serde_json::from_str(&text).context("the answer is not JSON")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        self.send(self.http.get(format!("{}{path}", self.base))).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.send(self.http.put(format!("{}{path}", self.base)).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
+        self.send(self.http.delete(format!("{}{path}", self.base)).header("Content-Type", "application/json")).await
     }
 }
 

@@ -16,6 +16,7 @@ pub mod config;
 mod disk_share;
 pub mod logging;
 pub mod memory;
+pub mod policy_client;
 pub mod self_metrics;
 pub mod signals;
 pub mod yaml;

@@ -2,24 +2,30 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use promql::EngineOptions;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vocab::error::chain;
 use vocab::ports::views::ScalingView;
 use vocab::ports::{Appender, Catalog, Querier};
+use vocab::scaling::PolicyObject;
 use vocab::telemetry::Telemetry;
 use vocab::{Clock, MemoryPool, PortResult, TenantId};
 
 use crate::balance::BalanceLoop;
 use crate::balancers::haproxy::HaproxyBackend;
+use crate::batches::Batches;
+use crate::board::Board;
 use crate::config::AutoscalerConfig;
 use crate::inventory;
+use crate::leader::{self, Leader};
+use crate::ledger::{FLUSH_INTERVAL, Meter};
 use crate::metrics::Metrics;
 use crate::metrics_api::{self, MetricsApiDeps, ObjectNames};
 use crate::observe::Observer;
@@ -28,13 +34,18 @@ use crate::orchestrators::breaker::Guarded;
 use crate::orchestrators::kubernetes::ClusterReader;
 use crate::orchestrators::process::{ProcessOrchestrator, ProcessReplica};
 use crate::orchestrators::swarm::SwarmOrchestrator;
+use crate::placed::Placed;
+use crate::policies::{Policies, merge};
 use crate::policy::Policy;
+use crate::quota::Quotas;
 use crate::service_loop::{ServiceLoop, Shared};
 use crate::switches::Switches;
 use crate::view::View;
 
 /// Wait between tries to take up a service while the catalog does not answer.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often the catalog is asked what other processes have changed.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What the autoscaler needs of others.
 #[derive(Debug, Clone)]
@@ -60,15 +71,34 @@ pub struct AutoscalerDeps {
 /// What runs of one configuration.
 #[derive(Debug, Default)]
 struct Running {
+    /// The file's configuration, without kept policies.
+    file: Option<AutoscalerConfig>,
+    /// What is in force.
     config: Option<AutoscalerConfig>,
     cancel: CancellationToken,
     tasks: TaskTracker,
     process: Option<Arc<ProcessOrchestrator>>,
+    orchestrators: BTreeMap<String, Arc<dyn Orchestrator>>,
+    /// The loops, by service.
+    services: HashMap<String, Scaled>,
+}
+
+/// The loop of one service.
+#[derive(Debug)]
+struct Scaled {
+    policy: Policy,
+    cancel: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 /// Scales services.
 #[derive(Debug)]
 pub struct Autoscaler {
+    /// Itself, for those who may outlive it.
+    me: Weak<Self>,
+    kept: Policies,
+    /// Ends the task that looks for changes in the catalog.
+    fresh: Mutex<Option<CancellationToken>>,
     shared: Arc<Shared>,
     catalog: Arc<dyn Catalog>,
     clock: Arc<dyn Clock>,
@@ -91,17 +121,36 @@ impl Autoscaler {
             names: None,
         };
         let observer = Observer::new(deps.querier, deps.engine, deps.memory, Arc::clone(&deps.clock), tenant.clone());
+        let metrics = Metrics::new(&deps.telemetry);
+        let leader = Leader::new(
+            format!("autoscaler/{tenant}"),
+            leader::instance(&deps.dir),
+            Arc::clone(&deps.catalog),
+            Arc::clone(&deps.clock),
+            metrics.leader.clone(),
+        );
         let shared = Shared {
             switches: Switches::new(tenant.clone(), Arc::clone(&deps.catalog), Arc::clone(&deps.clock)),
             tenant,
             catalog: Arc::clone(&deps.catalog),
             appender: deps.appender,
             clock: Arc::clone(&deps.clock),
-            metrics: Metrics::new(&deps.telemetry),
+            metrics,
             observer,
+            leader,
+            board: Board::default(),
+            quotas: Quotas::default(),
+            batches: Batches::default(),
+            freeze_windows: RwLock::default(),
+            meter: Meter::default(),
+            prepared: AsyncMutex::default(),
             shown: RwLock::new(HashMap::new()),
         };
-        Arc::new(Self {
+        let kept = Policies::new(&shared.tenant, Arc::clone(&deps.catalog), Arc::clone(&deps.clock));
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            kept,
+            fresh: Mutex::default(),
             shared: Arc::new(shared),
             catalog: deps.catalog,
             clock: deps.clock,
@@ -117,40 +166,157 @@ impl Autoscaler {
     /// configuration no longer names is let go of as its `stop_with` says. Policies take up where they were.
     pub async fn apply(&self, config: AutoscalerConfig) {
         let mut running = self.running.lock().await;
+        if running.file.as_ref() == Some(&config) {
+            return;
+        }
+        let merged = self.merged(&config).await;
+        running.file = Some(config);
+        if self.fresh.lock().is_none() {
+            let cancel = CancellationToken::new();
+            tokio::spawn(keep_fresh(self.me.clone(), Arc::clone(&self.clock), cancel.clone()));
+            *self.fresh.lock() = Some(cancel);
+        }
+        self.enact(&mut running, merged).await;
+    }
+
+    /// Takes over what was changed in the catalog: kept policies and, when another process turned them, switches.
+    pub(crate) async fn refresh(&self) {
+        let mut running = self.running.lock().await;
+        let Some(file) = running.file.clone() else { return };
+        if let Err(error) = self.shared.switches.load().await {
+            tracing::warn!(error = chain(&error), "the switches could not be read again");
+        }
+        let merged = self.merged(&file).await;
+        self.enact(&mut running, merged).await;
+    }
+
+    /// The configuration of the file.
+    pub(crate) async fn file(&self) -> AutoscalerConfig {
+        self.running.lock().await.file.clone().unwrap_or_default()
+    }
+
+    /// The policies that are kept in the catalog.
+    pub(crate) fn kept(&self) -> &Policies {
+        &self.kept
+    }
+
+    /// All policies, those of the file and those that are kept.
+    pub(crate) async fn policy_objects(&self) -> PortResult<Vec<PolicyObject>> {
+        Ok(merge(&self.file().await, &self.kept.load().await?).objects)
+    }
+
+    /// A file with the policies that are kept; the file alone while these cannot be read.
+    async fn merged(&self, file: &AutoscalerConfig) -> AutoscalerConfig {
+        match self.kept.load().await {
+            Ok(kept) => {
+                let merged = merge(file, &kept);
+                for object in merged.objects.iter().filter(|o| !o.problem.is_empty()) {
+                    tracing::warn!(policy = object.name, "not in force: {}", object.problem);
+                }
+                merged.config
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = chain(&error),
+                    "policies kept in the catalog are not known; those in the file hold"
+                );
+                file.clone()
+            }
+        }
+    }
+
+    /// Starts and stops what a configuration changes, and no more: when only policies differ, only their services' loops.
+    async fn enact(&self, running: &mut Running, config: AutoscalerConfig) {
         if running.config.as_ref() == Some(&config) {
             return;
         }
-        self.end(&mut running, &config).await;
-        if let Err(error) = self.shared.switches.load().await {
-            tracing::error!(
-                error = chain(&error),
-                "the switches of before are not known yet; no service is taken up until they are"
-            );
-        }
-        let orchestrators = self.start_orchestrators(&mut running, &config).await;
-        self.start_balancers(&running, &config, &orchestrators);
-        self.start_metrics_api(&running, &config);
-        for orchestrator in orchestrators.values() {
-            let (shared, cancel) = (Arc::clone(&self.shared), running.cancel.clone());
-            running.tasks.spawn(inventory::run(Arc::clone(orchestrator), shared, cancel));
-        }
-        for policy in &config.policies {
-            if let Some(orchestrator) = orchestrators.get(policy.orchestrator.as_str()) {
+        if running.config.as_ref().is_none_or(|before| ground(before) != ground(&config)) {
+            self.end(running, &config).await;
+            self.lead(running, &config).await;
+            running.orchestrators = self.start_orchestrators(running, &config).await;
+            self.start_balancers(running, &config, &running.orchestrators);
+            self.start_metrics_api(running, &config);
+            for orchestrator in running.orchestrators.values() {
                 let (shared, cancel) = (Arc::clone(&self.shared), running.cancel.clone());
-                running.tasks.spawn(scale(policy.clone(), Arc::clone(orchestrator), shared, cancel));
+                running.tasks.spawn(inventory::run(Arc::clone(orchestrator), shared, cancel));
             }
         }
+        self.shared.set_config(&config);
+        self.retarget(running, &config).await;
         self.policies.write().clone_from(&config.policies);
-        running.tasks.close();
+        self.shared.shown.write().retain(|name, _| running.services.contains_key(name));
         running.config = Some(config);
+    }
+
+    /// Ends the loops of services whose policy is gone or another one, and starts those that are missing.
+    async fn retarget(&self, running: &mut Running, config: &AutoscalerConfig) {
+        let wanted: HashMap<&str, &Policy> = config.policies.iter().map(|p| (p.service.as_str(), p)).collect();
+        let stays = |service: &str, scaled: &Scaled| wanted.get(service).is_some_and(|p| **p == scaled.policy);
+        let gone: Vec<Scaled> =
+            running.services.extract_if(|service, scaled| !stays(service, scaled)).map(|g| g.1).collect();
+        gone.iter().for_each(|scaled| scaled.cancel.cancel());
+        for scaled in gone {
+            // A loop that panicked has ended too.
+            let _ended = scaled.task.await;
+        }
+        let number = u32::try_from(config.policies.len()).unwrap_or(u32::MAX).max(1);
+        for (index, policy) in (0u32..).zip(&config.policies) {
+            if running.services.contains_key(&policy.service) {
+                continue;
+            }
+            let cancel = running.cancel.child_token();
+            let Some(orchestrator) = self.orchestrator_of(running, policy, &cancel) else { continue };
+            // Rounds of many services are spread over their interval.
+            let offset = policy.interval.mul_f64(f64::from(index) / f64::from(number));
+            let rounds = scale(policy.clone(), orchestrator, Arc::clone(&self.shared), offset, cancel.clone());
+            let task = running.tasks.spawn(rounds);
+            running.services.insert(policy.service.clone(), Scaled { policy: policy.clone(), cancel, task });
+        }
+    }
+
+    /// What runs a policy's service: one orchestrator, or several as one.
+    fn orchestrator_of(
+        &self,
+        running: &Running,
+        policy: &Policy,
+        cancel: &CancellationToken,
+    ) -> Option<Arc<dyn Orchestrator>> {
+        let named = |name: &str| running.orchestrators.get(name).map(Arc::clone);
+        let Some(placement) = &policy.operations.placement else { return named(&policy.orchestrator) };
+        let members: Option<Vec<_>> = placement.shares.iter().map(|s| named(&s.orchestrator)).collect();
+        let (placement, shared) = (placement.clone(), Arc::clone(&self.shared));
+        let placed = Arc::new(Placed::new(&policy.service, &policy.name, placement, members?, shared));
+        running.tasks.spawn(Arc::clone(&placed).run(cancel.clone()));
+        Some(placed)
+    }
+
+    /// Claims to decide, and goes on claiming.
+    async fn lead(&self, running: &Running, config: &AutoscalerConfig) {
+        self.shared.leader.set_ttl(config.scaling.lease);
+        let claimed = if self.shared.leader.fence().is_some() {
+            self.shared.leader.renew().await
+        } else {
+            self.shared.leader.begin().await
+        };
+        if let Err(error) = claimed {
+            tracing::error!(error = chain(&error), "the lease to decide could not be asked for; it is tried again");
+        }
+        let (shared, cancel) = (Arc::clone(&self.shared), running.cancel.clone());
+        running.tasks.spawn(async move { shared.leader.run(cancel).await });
+        let (shared, cancel) = (Arc::clone(&self.shared), running.cancel.clone());
+        running.tasks.spawn(keep_ledger(shared, cancel));
     }
 
     /// Ends all loops and gives processes back as their configuration says.
     pub async fn stop(&self) {
+        if let Some(fresh) = self.fresh.lock().take() {
+            fresh.cancel();
+        }
         let mut running = self.running.lock().await;
         running.cancel.cancel();
         running.tasks.close();
         running.tasks.wait().await;
+        self.shared.leader.resign().await;
         self.process.lock().take();
         if let Some(process) = running.process.take() {
             process.stop().await;
@@ -160,7 +326,7 @@ impl Autoscaler {
 
     /// What is scaled, and its switches.
     pub fn view(&self) -> Arc<dyn ScalingView> {
-        Arc::new(View::new(Arc::clone(&self.shared), Arc::clone(&self.policies)))
+        Arc::new(View::new(Arc::clone(&self.shared), Arc::clone(&self.policies), self.me.clone()))
     }
 
     /// Running replicas of the process orchestrator.
@@ -179,8 +345,8 @@ impl Autoscaler {
             let stays = |name: &str| next.processes.iter().any(|p| p.name == name);
             process.hand_over(&stays).await;
         }
-        self.shared.shown.write().retain(|name, _| next.policies.iter().any(|p| p.service == *name));
-        *running = Running::default();
+        let file = running.file.take();
+        *running = Running { file, ..Running::default() };
     }
 
     async fn start_orchestrators(
@@ -268,21 +434,73 @@ impl Autoscaler {
     }
 }
 
-/// Takes a service up, as soon as the catalog gives its state, and scales it.
-async fn scale(policy: Policy, orchestrator: Arc<dyn Orchestrator>, shared: Arc<Shared>, cancel: CancellationToken) {
+/// Writes the ledger now and then, and at the end.
+async fn keep_ledger(shared: Arc<Shared>, cancel: CancellationToken) {
+    while !cancel.is_cancelled() {
+        tokio::select! {
+            () = shared.clock.sleep(FLUSH_INTERVAL) => {}
+            () = cancel.cancelled() => {}
+        }
+        let Some(fence) = shared.leader.fence() else { continue };
+        if let Err(error) = shared.meter.flush(&shared.catalog, &shared.tenant, Some(&fence)).await {
+            shared.metrics.error("catalog.add_to_ledger");
+            tracing::warn!(error = chain(&error), "the cost ledger could not be written; it is kept for the next time");
+        }
+    }
+}
+
+/// Looks for what other processes have changed in the catalog. It stands beside the tasks of a configuration, since what it
+/// finds may end them.
+async fn keep_fresh(autoscaler: Weak<Autoscaler>, clock: Arc<dyn Clock>, cancel: CancellationToken) {
     loop {
-        match ServiceLoop::open(policy.clone(), Arc::clone(&orchestrator), Arc::clone(&shared)).await {
-            Ok(service) => return service.run(cancel).await,
-            Err(error) => {
-                tracing::error!(
-                    service = policy.service,
-                    error = chain(&error),
-                    "not scaled while its state is unknown"
-                );
+        tokio::select! {
+            () = clock.sleep(REFRESH_INTERVAL) => {}
+            () = cancel.cancelled() => return,
+        }
+        let Some(autoscaler) = autoscaler.upgrade() else { return };
+        autoscaler.refresh().await;
+    }
+}
+
+/// What a configuration stands on: when it differs, everything starts anew.
+fn ground(config: &AutoscalerConfig) -> AutoscalerConfig {
+    let scaling = crate::config::ScalingConfig { lease: config.scaling.lease, ..Default::default() };
+    AutoscalerConfig { policies: Vec::new(), raw: Default::default(), scaling, ..config.clone() }
+}
+
+/// Scales a service whenever this process decides: takes it up, as soon as the catalog gives its state, and lets go of it
+/// when another process takes over. `offset` spreads the rounds of many services over their interval.
+pub(crate) async fn scale(
+    policy: Policy,
+    orchestrator: Arc<dyn Orchestrator>,
+    shared: Arc<Shared>,
+    offset: Duration,
+    cancel: CancellationToken,
+) {
+    let mut terms = shared.leader.terms();
+    if !offset.is_zero() {
+        tokio::select! {
+            () = shared.clock.sleep(offset) => {}
+            () = cancel.cancelled() => return,
+        }
+    }
+    while !cancel.is_cancelled() {
+        let leads = terms.borrow_and_update().is_some();
+        if leads {
+            match ServiceLoop::open(policy.clone(), Arc::clone(&orchestrator), Arc::clone(&shared)).await {
+                Ok(service) => service.run(cancel.clone()).await,
+                Err(error) => {
+                    tracing::error!(
+                        service = policy.service,
+                        error = chain(&error),
+                        "not scaled while its state is unknown"
+                    );
+                }
             }
         }
         tokio::select! {
             () = shared.clock.sleep(RETRY) => {}
+            _ = terms.changed() => {}
             () = cancel.cancelled() => return,
         }
     }

@@ -1,8 +1,10 @@
 //! The configuration: raw sections as they stand in the file, and the checked form.
 //!
 //! Sections: `autoscaling` (policies), `process`, `swarm`, `kubernetes`, `marathon`, `nomad` and `webhook` (orchestrators),
-//! `balancers`.
+//! `balancers`, `scaling` (what holds for all).
 
+mod freeze_windows;
+mod operations;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -15,9 +17,11 @@ use vocab::Problems;
 use vocab::duration::parse_duration;
 use vocab::scaling::ScalingMode;
 
+pub use self::operations::ScalingConfig;
 pub use self::raw::{
-    RawAutoscaler, RawBalancer, RawForecast, RawHealth, RawPace, RawPolicy, RawPredict, RawProcess, RawSwarm,
-    RawSwarmService, RawTarget,
+    RawAutoscaler, RawBalancer, RawBatch, RawDependency, RawForecast, RawFreezeWindow, RawHealth, RawPace,
+    RawPlacement, RawPolicy, RawPredict, RawProcess, RawQuota, RawScaling, RawShare, RawSwarm, RawSwarmService,
+    RawTarget,
 };
 use crate::balancers::haproxy::Endpoint;
 use crate::health::HealthCheck;
@@ -75,11 +79,16 @@ pub struct AutoscalerConfig {
     pub metrics_api: Option<MetricsApiConfig>,
     /// The balancers.
     pub balancers: Vec<BalancerConfig>,
+    /// What holds for all services.
+    pub scaling: ScalingConfig,
+    /// The sections as they stand in the file, so that kept policies can be checked among them.
+    pub raw: RawAutoscaler,
 }
 
 /// Checks the sections; mistakes are added to `problems`, and what is right is kept.
 pub fn check(raw: &RawAutoscaler, cluster: &str, problems: &mut Problems) -> AutoscalerConfig {
-    let mut config = AutoscalerConfig { cluster: cluster.to_owned(), ..AutoscalerConfig::default() };
+    let mut config = AutoscalerConfig { cluster: cluster.to_owned(), raw: raw.clone(), ..AutoscalerConfig::default() };
+    config.scaling = operations::check_scaling(&raw.scaling, problems);
     config.swarm = raw.swarm.as_ref().map(|swarm| check_swarm(swarm, problems));
     config.clusters = Clusters::check(raw.clusters(), cluster, problems);
     let kubernetes: Vec<String> = config.clusters.kubernetes.iter().map(|k| k.name.clone()).collect();
@@ -107,6 +116,7 @@ pub fn check(raw: &RawAutoscaler, cluster: &str, problems: &mut Problems) -> Aut
         }
         config.policies.extend(check_policy(policy, raw, cluster, &path, problems));
     }
+    operations::check_links(raw, problems);
     config
 }
 
@@ -115,7 +125,7 @@ pub fn policy_alone(yaml: &str) -> Result<Policy, String> {
     let raw: RawPolicy = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
     let all = RawAutoscaler { swarm: Some(RawSwarm::default()), ..RawAutoscaler::default() };
     let mut problems = Problems::default();
-    let alone = RawPolicy { orchestrator: None, ..raw };
+    let alone = RawPolicy { orchestrator: None, placement: None, ..raw };
     check_policy(&alone, &all, "", "policy", &mut problems).ok_or_else(|| problems.to_string())
 }
 
@@ -128,7 +138,10 @@ fn check_policy(
 ) -> Option<Policy> {
     let before = problems.list.len();
     let at = |key: &str| format!("{path}.{key}");
-    let orchestrator = known_orchestrator(raw.orchestrator.as_deref(), &raw.service, all, path, problems);
+    let orchestrator = match &raw.placement {
+        Some(_) => crate::placed::KIND.to_owned(),
+        None => known_orchestrator(raw.orchestrator.as_deref(), &raw.service, all, path, problems),
+    };
     if raw.service.is_empty() {
         problems.add(at("service"), "want the name of a service");
     }
@@ -189,6 +202,7 @@ fn check_policy(
     let pace = |raw: &RawPace, key: &str, problems: &mut Problems| check_pace(raw, &format!("{path}.{key}"), problems);
     let scale_in = pace(&raw.scale_in.clone().unwrap_or_default(), "scale_in", problems);
     let scale_out = raw.scale_out.as_ref().map(|p| pace(p, "scale_out", problems));
+    let operations = operations::check_operations(raw, all, path, problems);
     (problems.list.len() == before).then(|| Policy {
         name: raw.name.clone().unwrap_or_else(|| raw.service.clone()),
         service: raw.service.clone(),
@@ -213,6 +227,7 @@ fn check_policy(
         startup,
         predict: check_predict(raw, path, problems),
         notes: raw.notes.clone(),
+        operations,
     })
 }
 

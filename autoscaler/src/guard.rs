@@ -1,7 +1,7 @@
 //! Guards: what a recommendation must pass before it becomes a decision. Each says what it did and why.
 //!
 //! In this order: the orchestrator's own numbers (someone else's change), unknown metrics, a sudden fall, the windows, the
-//! first round, starting replicas, cooldown, turn, pace, failed tries, bounds. Bounds come last, so that no guard can leave
+//! first round, starting replicas, cooldown, turn, pace, failed tries, what binds from outside, bounds. Bounds come last, so that no guard can leave
 //! them; scale-out to the minimum and scale-in to the maximum happen whatever is unknown.
 
 use vocab::TimestampMs;
@@ -63,6 +63,7 @@ pub(crate) fn guard(
     let current = counts.wanted;
     let mut chain = Chain { to: recommendation.wanted.unwrap_or(current), verdicts: Vec::new(), class: None };
     unknown(&mut chain, policy, state, observation, recommendation, current, now);
+    needs_of_others(&mut chain, observation);
     if let Some(fall) = fall {
         chain.at_least("zero_glitch", fall.needed, ReasonClass::Unconfirmed, || fall.reason.clone());
     }
@@ -71,7 +72,8 @@ pub(crate) fn guard(
     let mut need = planned;
     if state.predictor.is_some() && recommendation.unknown.is_empty() && fall.is_none() {
         // What was only planned is held by the plan, as long as it says.
-        need = recommendation.measured.unwrap_or(need).clamp(policy.min, policy.max);
+        let of_others = observation.outside.floored(0).0;
+        need = recommendation.measured.unwrap_or(need).max(of_others).clamp(policy.min, policy.max);
     }
     windows(&mut chain, policy, state, current, (need, planned), now);
     if observation.first_round {
@@ -82,6 +84,7 @@ pub(crate) fn guard(
     starting(&mut chain, state, counts);
     after_changes(&mut chain, policy, state, current, now);
     left_alone(&mut chain, state, current, now);
+    limits_of_others(&mut chain, observation, current);
     bounds(&mut chain, policy);
     Guarded { to: chain.to, verdicts: chain.verdicts, class: chain.class }
 }
@@ -118,6 +121,20 @@ fn unknown(
     // Holding the present number is a hold too, though no number changed.
     if chain.to == current {
         chain.class = Some(ReasonClass::Unknown);
+    }
+}
+
+/// What services that depend on this one need of it.
+fn needs_of_others(chain: &mut Chain, observation: &Observation) {
+    for (floor, guard, reason) in observation.outside.floored(chain.to).1 {
+        chain.at_least(guard, floor, ReasonClass::ScaleOut, || reason.to_owned());
+    }
+}
+
+/// Quotas, dependencies, batches, calendars and pauses keep changes from happening.
+fn limits_of_others(chain: &mut Chain, observation: &Observation, current: u32) {
+    for (to, guard, reason) in observation.outside.limited(chain.to, current) {
+        chain.set(guard, to, ReasonClass::Limited, || reason.to_owned());
     }
 }
 

@@ -5,6 +5,11 @@
 //! looks ahead, `fall` and `guard` hold back what is not safe, [`verify`]
 //! asks whether earlier decisions helped, [`state`] (with [`window`]) is all that is remembered.
 //!
+//! What binds a service from outside its own load is gathered in [`outside`] before a round: needs of services that depend
+//! on it ([`dependencies`]), as the loops tell each other on `board`; what is left to it ([`quota`], [`batches`]); closed
+//! times ([`freeze_window`]). [`operations`] is the part of a policy that says so. `leader` sees to it that one process
+//! decides, `ledger` adds up what it costs.
+//!
 //! Around it: `observe` asks the store, [`orchestrator`] is the plug point to what runs services (behind it
 //! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.
 //! `service_loop` drives the rounds of one service, `balance` those of one balancer, `inventory` writes down what runs,
@@ -17,24 +22,36 @@ mod autoscaler;
 mod balance;
 pub mod balancer;
 pub mod balancers;
+pub mod batches;
+mod board;
 pub mod config;
+pub mod dependencies;
 pub mod error;
 mod fall;
+pub mod freeze_window;
 mod guard;
 pub mod health;
 pub mod hpa;
 mod http;
 pub mod import;
 mod inventory;
+mod leader;
+mod ledger;
 mod metrics;
 pub mod metrics_api;
 pub mod observation;
 mod observe;
+pub mod operations;
 pub mod orchestrator;
 pub mod orchestrators;
+pub mod outside;
+mod placed;
+pub mod placement;
 pub mod plan;
+mod policies;
 pub mod policy;
 pub mod predict;
+pub mod quota;
 pub mod recommend;
 pub mod replay;
 mod series;

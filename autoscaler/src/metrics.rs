@@ -2,6 +2,8 @@
 
 use vocab::telemetry::{Counter, Family, Gauge, LabelPairs, Telemetry};
 
+use crate::leader::LeaderMetrics;
+
 /// All metrics of this crate.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -19,6 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) orchestrator_state: Family<LabelPairs, Gauge>,
     /// Times that an orchestrator was left alone after failures in a row.
     pub(crate) orchestrator_openings: Family<LabelPairs, Counter>,
+    /// Leadership.
+    pub(crate) leader: LeaderMetrics,
 }
 
 impl Metrics {
@@ -48,6 +52,19 @@ impl Metrics {
                 "Times that the orchestrator was left alone after failures in a row",
                 Family::default(),
             ),
+            leader: LeaderMetrics {
+                leads: telemetry.register("autoscaler_leader", "1 while this process decides", Gauge::default()),
+                terms: telemetry.register(
+                    "autoscaler_leader_terms",
+                    "Times this process began to decide",
+                    Counter::default(),
+                ),
+                fenced: telemetry.register(
+                    "autoscaler_fenced_writes",
+                    "Writes refused because another process decides by now",
+                    Counter::default(),
+                ),
+            },
         }
     }
 

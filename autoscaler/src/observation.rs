@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use vocab::scaling::{ScalingMode, SeenMetric};
 
+use crate::outside::Outside;
+
 /// What the orchestrator says of the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaCounts {
@@ -41,6 +43,9 @@ pub struct Observation {
     pub stopped_by: Option<String>,
     /// How far the autoscaler may go now.
     pub mode: ScalingMode,
+    /// What binds the service from outside its own load.
+    #[serde(default)]
+    pub outside: Outside,
     /// A decision that a person has approved since the last round.
     pub approved: Option<i64>,
 }

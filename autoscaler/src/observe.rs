@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use promql::{Engine, EngineOptions, Expr, ParseOptions, QueryValue, SampleValue};
+use tokio::sync::Semaphore;
 use vocab::error::chain;
 use vocab::ports::Querier;
 use vocab::scaling::SeenMetric;
@@ -13,6 +14,8 @@ use crate::policy::{Policy, ms};
 
 /// A sample older than this many scrapes is no longer current.
 const CURRENT_SCRAPES: i64 = 3;
+/// Most queries under way at once: enough to keep all cores busy, few enough to leave memory to people's queries.
+const QUERIES_MAX: usize = 32;
 /// Longest wait for one query: a round must not hang on a store in trouble.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -24,6 +27,8 @@ pub(crate) struct Observer {
     memory: Arc<MemoryPool>,
     clock: Arc<dyn Clock>,
     tenant: TenantId,
+    /// One permit per query under way: ten thousand services ask in turn, not all at once.
+    permits: Arc<Semaphore>,
 }
 
 impl Observer {
@@ -34,7 +39,7 @@ impl Observer {
         clock: Arc<dyn Clock>,
         tenant: TenantId,
     ) -> Self {
-        Self { querier, options, memory, clock, tenant }
+        Self { querier, options, memory, clock, tenant, permits: Arc::new(Semaphore::new(QUERIES_MAX)) }
     }
 
     /// Evaluates a query to one number. `None` when the policy has no such query.
@@ -69,6 +74,8 @@ impl Observer {
         // A plain selector must not show what was scraped minutes ago; rates have their window.
         let current_ms = CURRENT_SCRAPES * ms(policy.scrape_interval);
         let options = EngineOptions { lookback_ms: current_ms, ..self.options.clone() };
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
         let ctx = Ctx::new(self.tenant.clone(), self.memory.reservation("autoscaler query"));
         let engine = Engine::new(options);
         let answer = engine.instant(self.querier.as_ref(), &ctx, expr, now_ms);

@@ -199,7 +199,7 @@ fn reconcile_wanted(
         return (counts, Vec::new());
     }
     state.last_wanted = Some(counts.wanted);
-    state.foreign_until_ms = Some(now.saturating_add(ms(policy.hold)));
+    state.foreign_until_ms = Some(now.saturating_add(ms(policy.operations.manual_hold.unwrap_or(policy.hold))));
     state.awaiting = None;
     if state.frozen.as_ref().is_some_and(|f| f.cause == FreezeCause::Refused) {
         state.unfreeze();
@@ -325,7 +325,10 @@ fn note_record(state: &mut State, plan: &mut Plan, now: TimestampMs) {
 
 /// Classes that are recorded at once.
 fn is_grave(class: ReasonClass) -> bool {
-    matches!(class, ReasonClass::Unknown | ReasonClass::Frozen | ReasonClass::Silent | ReasonClass::Foreign)
+    matches!(
+        class,
+        ReasonClass::Unknown | ReasonClass::Frozen | ReasonClass::Silent | ReasonClass::Foreign | ReasonClass::Limited
+    )
 }
 
 impl State {

@@ -8,6 +8,8 @@ use vocab::TimestampMs;
 use vocab::duration::format_duration;
 use vocab::scaling::ScalingMode;
 
+use crate::operations::Operations;
+
 /// What kind of load a target measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -151,6 +153,9 @@ pub struct Policy {
     pub predict: Option<Predict>,
     /// What a reader must know of this policy.
     pub notes: Vec<String>,
+    /// What it says besides load.
+    #[serde(default)]
+    pub operations: Operations,
 }
 
 /// A hold shorter than this is worth a note.
@@ -184,6 +189,7 @@ impl Policy {
             startup: Duration::from_secs(30),
             predict: Some(Predict::default()),
             notes: Vec::new(),
+            operations: Operations::default(),
         }
     }
 

@@ -100,6 +100,8 @@ pub enum ReasonClass {
     Unconfirmed,
     /// A window, a cooldown or a pace holds.
     Waiting,
+    /// A quota, a dependency, a batch, a calendar or a pause keeps it.
+    Limited,
     /// Someone else has changed the replicas.
     Foreign,
     /// Three tries failed.

@@ -156,6 +156,7 @@ pub fn demand_seen(load: Option<f64>, wanted: u32, ready: u32) -> Observation {
         first_round: false,
         stopped_by: None,
         mode: ScalingMode::Act,
+        outside: crate::outside::Outside::default(),
         approved: None,
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::json;
 use vocab::ports::Catalog;
+use vocab::ports::views::Paused;
 use vocab::scaling::ScalingMode;
 use vocab::{Clock, PortResult, TenantId, TimestampMs};
 
@@ -21,6 +22,7 @@ const APPROVALS_MAX: usize = 1000;
 struct Turned {
     stopped: Option<(TimestampMs, String)>,
     modes: BTreeMap<String, ScalingMode>,
+    paused: BTreeMap<String, (Paused, String)>,
     unfrozen: BTreeSet<String>,
     approvals: BTreeSet<i64>,
 }
@@ -43,11 +45,20 @@ impl Switches {
         format!("mode/{}/{service}", self.tenant)
     }
 
+    fn pause_key(&self, service: &str) -> String {
+        format!("pause/{}/{service}", self.tenant)
+    }
+
     /// Reads what was turned before the start.
     pub(crate) async fn load(&self) -> PortResult<()> {
         let documents = self.catalog.documents(NAMESPACE).await?;
         let prefix = self.mode_key("");
         let mut turned = self.turned.lock();
+        // What another process has turned back meanwhile is not kept.
+        turned.stopped = None;
+        turned.modes.clear();
+        turned.paused.clear();
+        let pauses = self.pause_key("");
         for document in documents {
             if document.key == STOP_KEY {
                 let since = document.value["since_ms"].as_i64().unwrap_or(0);
@@ -56,6 +67,11 @@ impl Switches {
                 && let Some(mode) = document.value["mode"].as_str().and_then(ScalingMode::parse)
             {
                 turned.modes.insert(service.to_owned(), mode);
+            } else if let Some(service) = document.key.strip_prefix(&pauses)
+                && let Ok(paused) = serde_json::from_value(document.value["paused"].clone())
+            {
+                let actor = document.value["actor"].as_str().unwrap_or("").to_owned();
+                turned.paused.insert(service.to_owned(), (paused, actor));
             }
         }
         Ok(())
@@ -90,6 +106,28 @@ impl Switches {
         turned.modes.insert(service.to_owned(), mode);
         turned.unfrozen.insert(service.to_owned());
         Ok(())
+    }
+
+    /// The directions that a person has closed, and who.
+    pub(crate) fn paused(&self, service: &str) -> Option<(Paused, String)> {
+        self.turned.lock().paused.get(service).cloned()
+    }
+
+    pub(crate) async fn set_paused(&self, service: &str, paused: Paused, actor: &str) -> PortResult<()> {
+        let key = self.pause_key(service);
+        if paused == Paused::default() {
+            self.catalog.delete_document(NAMESPACE, &key).await?;
+            self.turned.lock().paused.remove(service);
+            return Ok(());
+        }
+        self.catalog.put_document(NAMESPACE, &key, &json!({"paused": paused, "actor": actor}), None).await?;
+        self.turned.lock().paused.insert(service.to_owned(), (paused, actor.to_owned()));
+        Ok(())
+    }
+
+    /// Ends a service's freeze at its next round.
+    pub(crate) fn unfreeze(&self, service: &str) {
+        self.turned.lock().unfrozen.insert(service.to_owned());
     }
 
     /// Whether a person has asked to end a service's freeze since the last call.

@@ -32,6 +32,10 @@ pub enum Notice {
     UnknownTooLong(String),
     /// Metrics are known again.
     KnownAgain,
+    /// A quota trims what a service needs by more than a tenth: ticket.
+    Trimmed(String),
+    /// It no longer does.
+    TrimmedNoMore,
     /// Someone else has changed the replicas.
     ForeignChange {
         /// Replicas before.

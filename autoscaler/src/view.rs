@@ -1,15 +1,16 @@
 //! What others see of the autoscaler, and the switches they turn.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
 use vocab::duration::format_duration;
 use vocab::ports::catalog::{AuditEntry, DecisionFilter};
-use vocab::ports::views::ScalingView;
-use vocab::scaling::{DecisionState, ScaledService, ScalingMode};
+use vocab::ports::views::{Paused, ScalingView};
+use vocab::scaling::{DecisionState, PolicyObject, PolicyVersion, ScaledService, ScalingMode};
 use vocab::{ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 
+use crate::autoscaler::Autoscaler;
 use crate::policy::{Policy, Target};
 use crate::service_loop::Shared;
 
@@ -18,11 +19,30 @@ use crate::service_loop::Shared;
 pub(crate) struct View {
     shared: Arc<Shared>,
     policies: Arc<RwLock<Vec<Policy>>>,
+    /// What carries out changes of policies; gone when the program ends.
+    autoscaler: Weak<Autoscaler>,
 }
 
 impl View {
-    pub(crate) fn new(shared: Arc<Shared>, policies: Arc<RwLock<Vec<Policy>>>) -> Self {
-        Self { shared, policies }
+    pub(crate) fn new(shared: Arc<Shared>, policies: Arc<RwLock<Vec<Policy>>>, autoscaler: Weak<Autoscaler>) -> Self {
+        Self { shared, policies, autoscaler }
+    }
+
+    /// The autoscaler, for this tenant.
+    fn autoscaler(&self, tenant: &TenantId) -> PortResult<Arc<Autoscaler>> {
+        if *tenant != self.shared.tenant {
+            return Err(PortError::not_found(format!("nothing is scaled for tenant {tenant}")));
+        }
+        let ended = || PortError::new(ErrorKind::Unavailable, "the autoscaler has ended");
+        self.autoscaler.upgrade().ok_or_else(ended)
+    }
+
+    fn check_scaled(&self, tenant: &TenantId, service: &str) -> PortResult<()> {
+        let is_scaled = self.policies.read().iter().any(|p| p.service == service);
+        if *tenant != self.shared.tenant || !is_scaled {
+            return Err(PortError::not_found(format!("service {service:?} has no policy")));
+        }
+        Ok(())
     }
 
     /// A service whose first round is still to come.
@@ -90,10 +110,7 @@ impl ScalingView for View {
     }
 
     async fn set_mode(&self, tenant: &TenantId, service: &str, mode: ScalingMode, actor: &str) -> PortResult<()> {
-        let is_scaled = self.policies.read().iter().any(|p| p.service == service);
-        if *tenant != self.shared.tenant || !is_scaled {
-            return Err(PortError::not_found(format!("service {service:?} has no policy")));
-        }
+        self.check_scaled(tenant, service)?;
         self.shared.switches.set_mode(service, mode).await?;
         self.audit(actor, "scaling.mode", service, mode.as_str().to_owned()).await
     }
@@ -119,5 +136,53 @@ impl ScalingView for View {
         self.shared.switches.approve(decision_id);
         let details = format!("{} from {} to {}", decision.service, decision.from, decision.to);
         self.audit(actor, "scaling.approve", &decision_id.to_string(), details).await
+    }
+
+    async fn set_paused(&self, tenant: &TenantId, service: &str, paused: Paused, actor: &str) -> PortResult<()> {
+        self.check_scaled(tenant, service)?;
+        self.shared.switches.set_paused(service, paused, actor).await?;
+        let word = |closed: bool| if closed { "paused" } else { "open" };
+        let details = format!("in {}, out {}", word(paused.scale_in), word(paused.scale_out));
+        self.audit(actor, "scaling.pause", service, details).await
+    }
+
+    async fn unfreeze(&self, tenant: &TenantId, service: &str, actor: &str) -> PortResult<()> {
+        self.check_scaled(tenant, service)?;
+        self.shared.switches.unfreeze(service);
+        self.audit(actor, "scaling.unfreeze", service, String::new()).await
+    }
+
+    async fn policies(&self, tenant: &TenantId) -> PortResult<Vec<PolicyObject>> {
+        self.autoscaler(tenant)?.policy_objects().await
+    }
+
+    async fn policy_versions(&self, tenant: &TenantId, name: &str) -> PortResult<Vec<PolicyVersion>> {
+        self.autoscaler(tenant)?.kept().versions(name).await
+    }
+
+    async fn put_policy(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        policy: &serde_json::Value,
+        expected: Option<i64>,
+        actor: &str,
+    ) -> PortResult<PolicyObject> {
+        let autoscaler = self.autoscaler(tenant)?;
+        let file = autoscaler.file().await;
+        let object = autoscaler.kept().put(&file, name, policy, expected, actor).await?;
+        let details = format!("service {}, version {}", object.service, object.version);
+        self.audit(actor, "scaling.policy.put", name, details).await?;
+        autoscaler.refresh().await;
+        Ok(object)
+    }
+
+    async fn delete_policy(&self, tenant: &TenantId, name: &str, actor: &str) -> PortResult<()> {
+        let autoscaler = self.autoscaler(tenant)?;
+        let file = autoscaler.file().await;
+        autoscaler.kept().delete(&file, name, actor).await?;
+        self.audit(actor, "scaling.policy.delete", name, String::new()).await?;
+        autoscaler.refresh().await;
+        Ok(())
     }
 }

@@ -16,7 +16,8 @@ use utoipa_axum::routes;
 use vocab::ErrorKind;
 
 use crate::api::{
-    alerts, batch, events, hosts, ingest, logs, overview, reports, scaling, search, services, sql, system,
+    alerts, batch, events, hosts, ingest, ledger, logs, overview, policies, reports, scaling, search, services, sql,
+    system,
 };
 use crate::app::Shared;
 use crate::error::ApiError;
@@ -160,6 +161,11 @@ fn tidewatch() -> OpenApiRouter<Shared> {
         .routes(routes!(scaling::stop))
         .routes(routes!(scaling::mode))
         .routes(routes!(scaling::approve))
+        .routes(routes!(scaling::pause))
+        .routes(routes!(scaling::unfreeze))
+        .routes(routes!(ledger::ledger))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::get, policies::put, policies::delete))
         .routes(routes!(reports::list, reports::write))
         .routes(routes!(reports::get))
         .routes(routes!(reports::html))

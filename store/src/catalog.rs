@@ -7,6 +7,7 @@ mod alerts;
 mod db;
 mod entities;
 mod error;
+mod ledger;
 mod process;
 mod reports;
 mod scaling;
@@ -27,12 +28,13 @@ use vocab::alert::Alert;
 use vocab::change_event::ChangeEvent;
 use vocab::entity::Entity;
 use vocab::ports::catalog::{
-    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Lease, TicketFilter,
+    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Fence, Lease, LedgerRow,
+    ScalingWrite, TicketFilter,
 };
 use vocab::report::{Report, ReportHead};
 use vocab::scaling::ScalingDecision;
 use vocab::ticket::{Ticket, TicketEntry, TicketState};
-use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId};
+use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 
 use self::db::Db;
 use self::error::{bad_row, port_error};
@@ -112,6 +114,10 @@ fn not_found(what: &str, id: impl Display) -> PortError {
     PortError::not_found(format!("there is no {what} {id}"))
 }
 
+fn fenced_off(fence: &Fence) -> PortError {
+    PortError::new(ErrorKind::Conflict, format!("{} no longer holds the lease {}", fence.holder, fence.lease))
+}
+
 #[async_trait]
 impl Catalog for SqlCatalog {
     async fn upsert_entities(&self, tenant: &TenantId, entities: &[Entity]) -> PortResult<()> {
@@ -171,14 +177,39 @@ impl Catalog for SqlCatalog {
     }
 
     async fn record_decision(&self, tenant: &TenantId, decision: &ScalingDecision, state: &[u8]) -> PortResult<i64> {
-        scaling::record(&self.db, tenant, decision, state).await.map_err(|e| port_error("record a scaling decision", e))
+        self.write_scaling(tenant, ScalingWrite::Record { decision, state }, None).await
     }
 
     async fn update_decision(&self, tenant: &TenantId, decision: &ScalingDecision) -> PortResult<()> {
-        let found = scaling::update(&self.db, tenant, decision)
+        self.write_scaling(tenant, ScalingWrite::Update { decision, state: None }, None).await.map(|_id| ())
+    }
+
+    async fn write_scaling(
+        &self,
+        tenant: &TenantId,
+        write: ScalingWrite<'_>,
+        fence: Option<&Fence>,
+    ) -> PortResult<i64> {
+        match scaling::write(&self.db, tenant, write, fence)
             .await
-            .map_err(|e| port_error(&format!("change scaling decision {}", decision.id), e))?;
-        if found { Ok(()) } else { Err(not_found("scaling decision", decision.id)) }
+            .map_err(|e| port_error("write a scaling decision", e))?
+        {
+            scaling::Written::Yes(id) => Ok(id),
+            scaling::Written::NoSuchDecision(id) => Err(not_found("scaling decision", id)),
+            scaling::Written::FencedOff(fence) => Err(fenced_off(fence)),
+        }
+    }
+
+    async fn add_to_ledger(&self, tenant: &TenantId, rows: &[LedgerRow], fence: Option<&Fence>) -> PortResult<()> {
+        let added = ledger::add(&self.db, tenant, rows, fence).await.map_err(|e| port_error("add to the ledger", e))?;
+        match fence {
+            Some(fence) if !added => Err(fenced_off(fence)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ledger(&self, tenant: &TenantId, from_ms: TimestampMs, to_ms: TimestampMs) -> PortResult<Vec<LedgerRow>> {
+        ledger::list(&self.db, tenant, from_ms, to_ms).await.map_err(|e| port_error("read the ledger", e))
     }
 
     async fn decisions(&self, tenant: &TenantId, filter: &DecisionFilter) -> PortResult<Vec<ScalingDecision>> {
@@ -192,9 +223,7 @@ impl Catalog for SqlCatalog {
         service: &str,
         state: &[u8],
     ) -> PortResult<()> {
-        scaling::save_state(&self.db, tenant, cluster, service, state)
-            .await
-            .map_err(|e| port_error("save a scaling state", e))
+        self.write_scaling(tenant, ScalingWrite::State { cluster, service, state }, None).await.map(|_id| ())
     }
 
     async fn scaling_state(&self, tenant: &TenantId, cluster: &str, service: &str) -> PortResult<Option<Vec<u8>>> {

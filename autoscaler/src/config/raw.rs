@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics_api::config::RawMetricsApi;
 use crate::orchestrators::kubernetes::config::RawKubernetes;
@@ -33,6 +33,91 @@ pub struct RawAutoscaler {
     pub metrics_api: Option<RawMetricsApi>,
     /// Balancers.
     pub balancers: Vec<RawBalancer>,
+    /// What holds for all services.
+    pub scaling: RawScaling,
+}
+
+/// What holds for all services.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawScaling {
+    /// How long the lease of the process that decides lasts, `15s` by default.
+    pub lease: Option<String>,
+    /// Quotas and budgets.
+    pub quotas: Vec<RawQuota>,
+    /// Orchestrators that start only so many replicas at a time.
+    pub batches: Vec<RawBatch>,
+    /// Times in which nothing is changed.
+    pub freeze_windows: Vec<RawFreezeWindow>,
+}
+
+/// A quota or budget.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawQuota {
+    /// Its name.
+    pub name: String,
+    /// Of services of this cluster only.
+    pub cluster: Option<String>,
+    /// Of services of this team only.
+    pub team: Option<String>,
+    /// Of these services only.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// Replicas together.
+    pub replicas: Option<u32>,
+    /// Price together, per hour.
+    pub cost_per_hour: Option<f64>,
+}
+
+/// An orchestrator that starts only so many replicas at a time.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawBatch {
+    /// Its name.
+    pub orchestrator: String,
+    /// In this cluster only.
+    pub cluster: Option<String>,
+    /// Most replicas that start at a time.
+    pub max_batch: u32,
+}
+
+/// A time in which nothing is changed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawFreezeWindow {
+    /// Its name.
+    pub name: String,
+    /// Services it is for; all by default.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// `in`, `out` or `both` (default).
+    pub closes: Option<String>,
+    /// Where the clock hangs, UTC by default.
+    pub time_zone: Option<String>,
+    /// Once: first moment, local time.
+    pub from: Option<String>,
+    /// Once: first moment after it.
+    pub to: Option<String>,
+    /// Each week: days on which it begins, all by default.
+    #[serde(default)]
+    pub days: Vec<String>,
+    /// Each week: time of day at which it begins.
+    pub start: Option<String>,
+    /// Each week: time of day at which it ends; on the next day when not after the start.
+    pub end: Option<String>,
+}
+
+/// A service that another one needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawDependency {
+    /// The service that is needed.
+    pub service: String,
+    /// Its replicas per replica of the parent.
+    pub ratio: f64,
+    /// Replicas beside those, 0 by default.
+    pub elastic: Option<u32>,
 }
 
 impl RawAutoscaler {
@@ -48,7 +133,7 @@ impl RawAutoscaler {
 }
 
 /// One policy.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawPolicy {
     /// The service.
@@ -101,10 +186,56 @@ pub struct RawPolicy {
     /// What a reader must know.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// The team that pays.
+    pub team: Option<String>,
+    /// 0 to 100, 50 by default: who has more is served first when quota is short.
+    pub priority: Option<u8>,
+    /// Price of one replica for an hour.
+    pub price_per_hour: Option<f64>,
+    /// Services that must grow along.
+    #[serde(default)]
+    pub dependencies: Vec<RawDependency>,
+    /// `in`, `out`, `both` or `none` (default).
+    pub paused: Option<String>,
+    /// How long a change by someone else is left as it is, `hold` by default.
+    pub manual_hold: Option<String>,
+    /// Over which clusters it is placed.
+    pub placement: Option<RawPlacement>,
+}
+
+/// Over which clusters a service is placed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawPlacement {
+    /// The clusters; the first comes back first.
+    pub clusters: Vec<RawShare>,
+    /// A cluster that fails its probes for this long is lost, `30s` by default.
+    pub lost_after: Option<String>,
+    /// It comes back after it was well for this long, `10m` by default.
+    pub return_after: Option<String>,
+    /// Time between the steps of a return, `1m` by default.
+    pub return_step: Option<String>,
+}
+
+/// A cluster's part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawShare {
+    /// The orchestrator, by its name.
+    pub orchestrator: String,
+    /// Its weight, 1 by default.
+    pub weight: Option<u32>,
+    /// Fewest replicas there, 0 by default.
+    pub min: Option<u32>,
+    /// Most replicas there, the policy's by default.
+    pub max: Option<u32>,
+    /// URLs that answer while the cluster is well.
+    #[serde(default)]
+    pub probes: Vec<String>,
 }
 
 /// One target of a policy.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawTarget {
     /// `rps`, `cpu` or `promql`.
@@ -118,7 +249,7 @@ pub struct RawTarget {
 }
 
 /// A pace: the larger of the two within a period.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawPace {
     /// Replicas, 1 by default.
@@ -130,7 +261,7 @@ pub struct RawPace {
 }
 
 /// A forecast.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawForecast {
     /// Gives the load of the first target as it is expected when replicas started now are ready.
@@ -138,7 +269,7 @@ pub struct RawForecast {
 }
 
 /// How a policy looks ahead.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawPredict {
     /// Whether it does, `true` by default.

@@ -70,3 +70,95 @@ autoscaling:
         assert!(problems.iter().any(|p| p.starts_with(expect)), "{expect} is not in\n{}", problems.join("\n"));
     }
 }
+
+#[test]
+fn property_14_dependencies_are_checked_and_cycles_named() {
+    let policy = |service: &str, rest: &str| {
+        format!("  - {{service: {service}, max: 9, targets: [{{kind: rps, value: 1}}], {rest}}}\n")
+    };
+    let yaml = format!(
+        "swarm: {{}}\nscaling: {{lease: 1s}}\nautoscaling:\n{}{}{}{}",
+        policy("feed", "dependencies: [{service: user, ratio: 0.4}, {service: gone, ratio: -1}], team: social"),
+        policy("user", "dependencies: [{service: card, ratio: 1}, {service: card, ratio: 1}]"),
+        policy("card", "dependencies: [{service: user, ratio: 1, elastic: 2}]"),
+        policy("shop", "priority: 101, price_per_hour: -1, paused: up, manual_hold: 5x"),
+    );
+    let (_, problems) = read(&yaml);
+    for expect in [
+        "scaling.lease: want a time from 2s to 10m",
+        "autoscaling[0].dependencies[1].ratio: want its replicas per replica",
+        "autoscaling[0].dependencies[1].service: \"gone\" has no policy",
+        "autoscaling[1].dependencies[1].service: \"card\" is there twice",
+        "autoscaling[2].dependencies: card → user → card is a cycle",
+        "autoscaling[3].priority: want a number from 0 to 100",
+        "autoscaling[3].price_per_hour: want the price",
+        "autoscaling[3].paused: unknown \"up\"; want in, out, both or none",
+        "autoscaling[3].manual_hold: invalid duration",
+    ] {
+        assert!(problems.iter().any(|p| p.starts_with(expect)), "{expect} is not in\n{}", problems.join("\n"));
+    }
+    let good = format!(
+        "swarm: {{}}\nautoscaling:\n{}{}",
+        policy("feed", "dependencies: [{service: user, ratio: 0.4, elastic: 1}], team: social, paused: in"),
+        policy("user", ""),
+    );
+    let (config, problems) = read(&good);
+    assert_eq!(problems, Vec::<String>::new());
+    let feed = &config.policies[0].operations;
+    assert_eq!((feed.team.as_str(), feed.priority, feed.paused_in, feed.paused_out), ("social", 50, true, false));
+    assert_eq!((feed.dependencies[0].elastic, config.scaling.lease.as_secs()), (1, 15));
+}
+
+#[test]
+fn property_15_placements_quotas_batches_and_freeze_windows_are_checked() {
+    let (config, problems) = read(
+        "process: [{name: web, command: [web]}]
+swarm: {}
+scaling:
+  quotas: [{name: a}, {name: b, replicas: 3, cost_per_hour: 1}, {name: c, cost_per_hour: -1}]
+  batches: [{orchestrator: swarm, max_batch: 0}]
+  freeze_windows:
+    - {name: a, from: 2026-11-10T20:00}
+    - {name: b, from: 2026-11-10T20:00, to: 2026-11-10T19:00, closes: all, time_zone: Mars/Base}
+    - {name: c, start: '25:00', end: '12:00', days: [mo]}
+autoscaling:
+  - service: web
+    max: 9
+    orchestrator: swarm
+    targets: [{kind: rps, value: 1}]
+    placement: {lost_after: 3, clusters: [{orchestrator: nomad, min: 4, max: 3, probes: [gateway]}]}",
+    );
+    assert!(config.policies.is_empty());
+    for expect in [
+        "scaling.quotas[0]: want either replicas",
+        "scaling.quotas[1]: want either replicas",
+        "scaling.quotas[2].cost_per_hour: want a price",
+        "scaling.batches[0].max_batch: want the replicas",
+        "scaling.freeze_windows[0]: want from and to",
+        "scaling.freeze_windows[1].to: want a time after from",
+        "scaling.freeze_windows[1].closes: unknown \"all\"; want in, out or both",
+        "scaling.freeze_windows[1].time_zone: unknown \"Mars/Base\"",
+        "scaling.freeze_windows[2].start: not a time of day: \"25:00\"",
+        "scaling.freeze_windows[2].days[0]: unknown \"mo\"; want mon",
+        "autoscaling[0].placement: orchestrator and placement exclude each other",
+        "autoscaling[0].placement.lost_after: invalid duration",
+        "autoscaling[0].placement.clusters: want 2 to 100 entries",
+        "autoscaling[0].placement.clusters[0].orchestrator: unknown \"nomad\"",
+        "autoscaling[0].placement.clusters[0].max: want a number from min (4) on",
+        "autoscaling[0].placement.clusters[0].probes[0]: want a URL",
+    ] {
+        assert!(problems.iter().any(|p| p.starts_with(expect)), "{expect} is not in\n{}", problems.join("\n"));
+    }
+    let (config, problems) = read(
+        "process: [{name: web, command: [web]}]
+swarm: {}
+scaling: {quotas: [{name: a, replicas: 3}], batches: [{orchestrator: swarm, max_batch: 5}], freeze_windows: [{name: n, start: '23:30', end: '00:30'}]}
+autoscaling:
+  - {service: web, max: 9, targets: [{kind: rps, value: 1}], placement: {clusters: [{orchestrator: swarm, weight: 6}, {orchestrator: process, weight: 4}]}}",
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let (policy, scaling) = (&config.policies[0], &config.scaling);
+    assert_eq!((policy.orchestrator.as_str(), scaling.quotas.len(), scaling.batches.len()), ("placement", 1, 1));
+    let shares = &policy.operations.placement.as_ref().expect("placed").shares;
+    assert_eq!(shares.iter().map(|s| (s.weight, s.min, s.max)).collect::<Vec<_>>(), [(6, 0, 9), (4, 0, 9)]);
+}

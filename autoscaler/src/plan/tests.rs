@@ -8,6 +8,8 @@ use vocab::scaling::{DecisionState, ScalingMode, SeenMetric};
 
 use super::{Effect, Plan, step};
 use crate::observation::{Observation, ReplicaCounts};
+use crate::operations::Operations;
+use crate::outside::Outside;
 use crate::policy::{Pace, Policy, Target, TargetKind};
 use crate::state::{FreezeCause, ReasonClass, STATE_BYTES_MAX, State};
 use crate::verify::Notice;
@@ -37,6 +39,7 @@ fn policy() -> Policy {
         startup: Duration::from_secs(10),
         predict: None,
         notes: Vec::new(),
+        operations: Operations::default(),
     }
 }
 
@@ -63,6 +66,7 @@ fn seen(load: Option<f64>, wanted: u32, ready: u32) -> Observation {
         first_round: false,
         stopped_by: None,
         mode: ScalingMode::Act,
+        outside: Outside::default(),
         approved: None,
     }
 }

@@ -15,6 +15,8 @@ struct Inner {
     silent: bool,
     refusals: u32,
     unready: bool,
+    lost_answers: u32,
+    hanging: bool,
     calls: u32,
 }
 
@@ -46,6 +48,16 @@ impl FakeOrchestrator {
         self.inner.lock().refusals = times;
     }
 
+    /// Lets it take questions and never answer them (or answer again).
+    pub fn set_hanging(&self, hanging: bool) {
+        self.inner.lock().hanging = hanging;
+    }
+
+    /// Lets it take the next changes without an answer that arrives.
+    pub fn lose_answers(&self, times: u32) {
+        self.inner.lock().lost_answers = times;
+    }
+
     /// Whether new replicas stay unready.
     pub fn set_unready(&self, unready: bool) {
         let mut inner = self.inner.lock();
@@ -66,11 +78,12 @@ impl FakeOrchestrator {
     }
 
     fn check(inner: &Inner) -> Result<(), OrchestratorError> {
-        if !inner.silent {
-            return Ok(());
-        }
+        if inner.silent { Err(Self::unreachable()) } else { Ok(()) }
+    }
+
+    fn unreachable() -> OrchestratorError {
         let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
-        Err(OrchestratorError::Unreachable { orchestrator: "fake", endpoint: "memory".into(), source })
+        OrchestratorError::Unreachable { orchestrator: "fake", endpoint: "memory".into(), source }
     }
 }
 
@@ -104,6 +117,9 @@ impl Orchestrator for FakeOrchestrator {
     }
 
     async fn state(&self, service: &str) -> Result<ServiceState, OrchestratorError> {
+        if self.inner.lock().hanging {
+            std::future::pending::<()>().await;
+        }
         let inner = self.inner.lock();
         Self::check(&inner)?;
         let unknown = || OrchestratorError::UnknownService { orchestrator: "fake", service: service.to_owned() };
@@ -126,6 +142,10 @@ impl Orchestrator for FakeOrchestrator {
             return Err(OrchestratorError::Conflict { service: service.to_owned(), expected: change.from, found });
         }
         set(&mut inner, service, change.to);
+        if inner.lost_answers > 0 {
+            inner.lost_answers -= 1;
+            return Err(Self::unreachable());
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use vocab::ports::catalog::DecisionFilter;
+use vocab::ports::views::Paused;
 use vocab::scaling::ScalingMode;
 
 use super::alerts::{ROWS_DEFAULT, ROWS_MAX};
@@ -93,4 +94,42 @@ pub(crate) async fn approve(State(app): State<Shared>, caller: Caller, Path(id):
     app.ports.scaling.approve(&caller.tenant, id, &caller.actor).await?;
     note(&app, &caller, "scaling.approve", &format!("decision {id}"), "").await;
     Ok(Json(json!({"id": id, "approved": true})))
+}
+
+/// Directions in which a service is not scaled for now.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseChange {
+    /// Whether nothing is given back.
+    #[serde(rename = "in", default)]
+    scale_in: bool,
+    /// Whether nothing is added.
+    #[serde(rename = "out", default)]
+    scale_out: bool,
+}
+
+/// Closes or opens the directions in which a service may be scaled.
+#[utoipa::path(post, path = "/api/v1/scaling/services/{service}/pause", tag = "Autoscaling", params(("service" = String, Path)), request_body = PauseChange,
+    responses((status = 200, description = "set"), (status = 404, description = "the service has no policy")))]
+pub(crate) async fn pause(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(service): Path<String>,
+    JsonBody(change): JsonBody<PauseChange>,
+) -> ApiResult<Json<Value>> {
+    let paused = Paused { scale_in: change.scale_in, scale_out: change.scale_out };
+    app.ports.scaling.set_paused(&caller.tenant, &service, paused, &caller.actor).await?;
+    Ok(Json(json!({"service": service, "paused": paused})))
+}
+
+/// Ends the freeze of a service that was left alone after failed tries.
+#[utoipa::path(post, path = "/api/v1/scaling/services/{service}/unfreeze", tag = "Autoscaling", params(("service" = String, Path)),
+    responses((status = 200, description = "it is scaled again from its next round on"), (status = 404, description = "the service has no policy")))]
+pub(crate) async fn unfreeze(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(service): Path<String>,
+) -> ApiResult<Json<Value>> {
+    app.ports.scaling.unfreeze(&caller.tenant, &service, &caller.actor).await?;
+    Ok(Json(json!({"service": service, "frozen": false})))
 }

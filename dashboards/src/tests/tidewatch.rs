@@ -417,3 +417,49 @@ async fn every_documented_route_answers() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_ledger_is_added_up_by_what_is_asked_for() {
+    let bench = Bench::new();
+    let row = |hour: i64, service: &str, team: &str, seconds: i64| vocab::ports::catalog::LedgerRow {
+        hour_ms: NOW_MS - hour * 3_600_000,
+        cluster: "local".into(),
+        service: service.into(),
+        team: team.into(),
+        replica_ms: seconds * 1000,
+        cost_micros: seconds * 10_000,
+    };
+    let rows =
+        [row(1, "web", "shop", 100), row(2, "web", "shop", 50), row(1, "db", "core", 20), row(99, "db", "core", 9)];
+    bench.catalog.add_to_ledger(&TenantId::default(), &rows, None).await.expect("added");
+    let answer = bench.get("/api/v1/scaling/ledger?by=team").await.expect(200).json();
+    assert_eq!(
+        answer["rows"],
+        json!([
+            {"key": "shop", "replica_seconds": 150.0, "cost": 1.5},
+            {"key": "core", "replica_seconds": 20.0, "cost": 0.2}
+        ])
+    );
+    assert_eq!(answer["total"]["replica_seconds"], 170.0);
+    let from = (NOW_MS - 100 * 3_600_000) / 1000;
+    let answer = bench.get(&format!("/api/v1/scaling/ledger?from={from}")).await.expect(200).json();
+    assert_eq!((&answer["by"], &answer["rows"][1]["replica_seconds"]), (&json!("service"), &json!(29.0)));
+    bench.get("/api/v1/scaling/ledger?by=room").await.expect(400);
+    bench.get("/api/v1/scaling/ledger?from=20&to=10").await.expect(400);
+}
+
+#[tokio::test]
+async fn policies_pauses_and_freezes_go_to_whom_they_concern() {
+    let bench = Bench::new();
+    assert_eq!(bench.get("/api/v1/scaling/policies").await.expect(200).json(), json!({"policies": []}));
+    bench.get("/api/v1/scaling/policies/web").await.expect(404);
+    let headers = [("content-type", "application/json")];
+    let put = async |path: &str, body: &str| bench.send(Method::PUT, path, &headers, body).await;
+    put("/api/v1/scaling/policies/web", "{\"service\": \"web\"}").await.expect(404);
+    put("/api/v1/scaling/policies/web?version=x", "{}").await.expect(400);
+    put("/api/v1/scaling/policies/web", "{").await.expect(400);
+    bench.send(Method::DELETE, "/api/v1/scaling/policies/web", &headers, "").await.expect(404);
+    bench.post("/api/v1/scaling/services/web/pause", &json!({"in": true})).await.expect(404);
+    bench.post("/api/v1/scaling/services/web/pause", &json!({"up": true})).await.expect(400);
+    bench.post("/api/v1/scaling/services/web/unfreeze", &json!({})).await.expect(404);
+}

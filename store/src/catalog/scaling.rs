@@ -1,18 +1,70 @@
 //! Scaling decisions and the autoscaler's state.
 
 use vocab::TenantId;
-use vocab::ports::catalog::DecisionFilter;
+use vocab::ports::catalog::{DecisionFilter, Fence, ScalingWrite};
 use vocab::scaling::{DecisionState, ScalingDecision, ScalingMode};
 
-use super::db::{Arg, Db, Row, Sql};
+use super::db::{Arg, Db, Row, Sql, Tx};
 use super::error::bad_row;
 use super::{from_json, to_json, word};
 
 type Outcome<T> = Result<T, sqlx::Error>;
 
-/// Writes the decision and the state it led to in one transaction.
-pub(super) async fn record(db: &Db, tenant: &TenantId, decision: &ScalingDecision, state: &[u8]) -> Outcome<i64> {
+/// What became of a write.
+pub(super) enum Written<'a> {
+    Yes(i64),
+    NoSuchDecision(i64),
+    FencedOff(&'a Fence),
+}
+
+/// Writes all of it in one transaction, or nothing.
+pub(super) async fn write<'a>(
+    db: &Db,
+    tenant: &TenantId,
+    write: ScalingWrite<'_>,
+    fence: Option<&'a Fence>,
+) -> Outcome<Written<'a>> {
     let mut tx = db.begin().await?;
+    if let Some(fence) = fence
+        && !stands(&mut tx, fence).await?
+    {
+        return Ok(Written::FencedOff(fence));
+    }
+    let id = match write {
+        ScalingWrite::Record { decision, state } => {
+            let id = insert(&mut tx, tenant, decision).await?;
+            tx.run(put_state(tenant, &decision.cluster, &decision.service, state)).await?;
+            id
+        }
+        ScalingWrite::Update { decision, state } => {
+            if tx.run(update(tenant, decision)).await? == 0 {
+                return Ok(Written::NoSuchDecision(decision.id));
+            }
+            if let Some(state) = state {
+                tx.run(put_state(tenant, &decision.cluster, &decision.service, state)).await?;
+            }
+            decision.id
+        }
+        ScalingWrite::State { cluster, service, state } => {
+            tx.run(put_state(tenant, cluster, service, state)).await?;
+            0
+        }
+    };
+    tx.commit().await?;
+    Ok(Written::Yes(id))
+}
+
+/// Whether a fence stands, and goes on standing until the end of the transaction.
+pub(super) async fn stands(tx: &mut Tx, fence: &Fence) -> Outcome<bool> {
+    // An update that changes nothing takes the row's lock: nobody can take the lease before this commit.
+    let sql = Sql::new("UPDATE lease SET token = token WHERE name = ")
+        .bind(fence.lease.as_str())
+        .and("holder = ", Some(fence.holder.as_str()))
+        .and("token = ", Some(fence.token));
+    Ok(tx.run(sql).await? > 0)
+}
+
+async fn insert(tx: &mut Tx, tenant: &TenantId, decision: &ScalingDecision) -> Outcome<i64> {
     let id = tx.next("scaling_decision").await?;
     let values: [Arg; 19] = [
         id.into(),
@@ -40,14 +92,11 @@ pub(super) async fn record(db: &Db, tenant: &TenantId, decision: &ScalingDecisio
          replicas_to, ready, mode, reason, seen, candidates, guards, state, result, acted_at_ms, finished_at_ms) VALUES (",
     );
     tx.run(sql.list(values).push(")")).await?;
-    tx.run(put_state(tenant, &decision.cluster, &decision.service, state)).await?;
-    tx.commit().await?;
     Ok(id)
 }
 
-/// Whether there was such a decision.
-pub(super) async fn update(db: &Db, tenant: &TenantId, decision: &ScalingDecision) -> Outcome<bool> {
-    let sql = Sql::new("UPDATE scaling_decision SET state = ")
+fn update(tenant: &TenantId, decision: &ScalingDecision) -> Sql {
+    Sql::new("UPDATE scaling_decision SET state = ")
         .bind(decision.state.as_str())
         .push(", result = ")
         .bind(decision.result.as_str())
@@ -57,8 +106,7 @@ pub(super) async fn update(db: &Db, tenant: &TenantId, decision: &ScalingDecisio
         .bind(decision.finished_at_ms)
         .push(" WHERE tenant = ")
         .bind(tenant.as_str())
-        .and("id = ", Some(decision.id));
-    Ok(db.run(sql).await? > 0)
+        .and("id = ", Some(decision.id))
 }
 
 pub(super) async fn list(db: &Db, tenant: &TenantId, filter: &DecisionFilter) -> Outcome<Vec<ScalingDecision>> {
@@ -110,11 +158,6 @@ fn put_state(tenant: &TenantId, cluster: &str, service: &str, state: &[u8]) -> S
     Sql::new("INSERT INTO scaling_state (tenant, cluster, service, state) VALUES (")
         .list(values)
         .push(") ON CONFLICT (tenant, cluster, service) DO UPDATE SET state = excluded.state")
-}
-
-pub(super) async fn save_state(db: &Db, tenant: &TenantId, cluster: &str, service: &str, state: &[u8]) -> Outcome<()> {
-    db.run(put_state(tenant, cluster, service, state)).await?;
-    Ok(())
 }
 
 pub(super) async fn state(db: &Db, tenant: &TenantId, cluster: &str, service: &str) -> Outcome<Option<Vec<u8>>> {

@@ -192,3 +192,37 @@ pub struct ScaledService {
     /// Notes a reader must see, such as "this policy holds 15 s only; for a demo".
     pub notes: Vec<String>,
 }
+
+/// A policy as it is shown, kept and changed by people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyObject {
+    /// Its name, unique.
+    pub name: String,
+    /// The service it scales.
+    pub service: String,
+    /// Whether it stands in the configuration file: then it is changed there only.
+    pub from_file: bool,
+    /// Grows by one with each change; 0 for one from the file.
+    pub version: i64,
+    /// When it was last changed; `None` for one from the file.
+    pub updated_at_ms: Option<TimestampMs>,
+    /// Who changed it.
+    pub actor: String,
+    /// Why it is not in force, or empty.
+    pub problem: String,
+    /// As it would stand under `autoscaling` in the configuration file.
+    pub policy: serde_json::Value,
+}
+
+/// One version of a kept policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyVersion {
+    /// Its number.
+    pub version: i64,
+    /// When it was made.
+    pub time_ms: TimestampMs,
+    /// By whom.
+    pub actor: String,
+    /// The policy; null when this version is its removal.
+    pub policy: serde_json::Value,
+}

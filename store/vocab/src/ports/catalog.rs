@@ -136,6 +136,69 @@ pub struct Lease {
     pub expires_at_ms: TimestampMs,
 }
 
+impl Lease {
+    /// What a write shows to prove that its writer still holds the lease.
+    pub fn fence(&self) -> Fence {
+        Fence { lease: self.name.clone(), holder: self.holder.clone(), token: self.token }
+    }
+}
+
+/// Proof of holding a lease: a write that carries it is refused once the lease was given back or someone else took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// The lease's name.
+    pub lease: String,
+    /// Who held it.
+    pub holder: String,
+    /// Its token at that time.
+    pub token: i64,
+}
+
+/// What one service cost in one hour: sums, since an hour is written in many parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerRow {
+    /// First moment of the hour.
+    pub hour_ms: TimestampMs,
+    /// The cluster.
+    pub cluster: String,
+    /// The service.
+    pub service: String,
+    /// The team that pays; empty when none is named.
+    pub team: String,
+    /// Milliseconds of replicas: two replicas for a second are 2,000.
+    pub replica_ms: i64,
+    /// Their price in millionths of the currency.
+    pub cost_micros: i64,
+}
+
+/// One write of the autoscaler's; everything in it is written or nothing is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ScalingWrite<'a> {
+    /// A decision before it is acted on, with the scaling state it led to.
+    Record {
+        /// The decision.
+        decision: &'a ScalingDecision,
+        /// The service's scaling state.
+        state: &'a [u8],
+    },
+    /// How a decision goes on (state, result, times), with the scaling state when that changed.
+    Update {
+        /// The decision.
+        decision: &'a ScalingDecision,
+        /// The service's scaling state.
+        state: Option<&'a [u8]>,
+    },
+    /// A service's scaling state alone.
+    State {
+        /// The cluster.
+        cluster: &'a str,
+        /// The service.
+        service: &'a str,
+        /// The scaling state.
+        state: &'a [u8],
+    },
+}
+
 /// Rows of all rooms, on SQLite or PostgreSQL. Every row belongs to a tenant; documents and leases belong to the process.
 #[async_trait]
 pub trait Catalog: Send + Sync + Debug {
@@ -185,6 +248,20 @@ pub trait Catalog: Send + Sync + Debug {
     /// # Errors
     /// `NotFound` when there is no such decision.
     async fn update_decision(&self, tenant: &TenantId, decision: &ScalingDecision) -> PortResult<()>;
+    /// Writes what the autoscaler decided, in one transaction that also looks at the fence: a leader that lost its lease
+    /// cannot write. Gives the number of the decision concerned, 0 for a state alone.
+    ///
+    /// # Errors
+    /// `Conflict` when the fence no longer stands (nothing is written), `NotFound` when there is no such decision.
+    async fn write_scaling(&self, tenant: &TenantId, write: ScalingWrite<'_>, fence: Option<&Fence>)
+    -> PortResult<i64>;
+    /// Adds rows to the ledger's sums, all or none.
+    ///
+    /// # Errors
+    /// `Conflict` when the fence no longer stands.
+    async fn add_to_ledger(&self, tenant: &TenantId, rows: &[LedgerRow], fence: Option<&Fence>) -> PortResult<()>;
+    /// The ledger's hours that begin at or after `from_ms` and before `to_ms`, by hour, cluster, service, team.
+    async fn ledger(&self, tenant: &TenantId, from_ms: TimestampMs, to_ms: TimestampMs) -> PortResult<Vec<LedgerRow>>;
     /// Decisions, newest first.
     async fn decisions(&self, tenant: &TenantId, filter: &DecisionFilter) -> PortResult<Vec<ScalingDecision>>;
     /// Saves a service's scaling state without a decision.

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
-use crate::error::PortResult;
+use crate::error::{PortError, PortResult};
 use crate::labels::Labels;
-use crate::scaling::{ScaledService, ScalingMode};
+use crate::scaling::{PolicyObject, PolicyVersion, ScaledService, ScalingMode};
 use crate::tenant::TenantId;
 use crate::time::TimestampMs;
 
@@ -220,4 +220,70 @@ pub trait ScalingView: Send + Sync + Debug {
     /// # Errors
     /// `NotFound`, or `Conflict` when it no longer waits.
     async fn approve(&self, tenant: &TenantId, decision_id: i64, actor: &str) -> PortResult<()>;
+    /// Closes or opens the directions in which a service may be scaled. Kept in the catalog.
+    ///
+    /// # Errors
+    /// `NotFound` when the service has no policy.
+    async fn set_paused(&self, _tenant: &TenantId, service: &str, _paused: Paused, _actor: &str) -> PortResult<()> {
+        Err(nothing_scaled(service))
+    }
+    /// Ends the freeze of a service that was left alone after failed tries.
+    ///
+    /// # Errors
+    /// `NotFound` when the service has no policy.
+    async fn unfreeze(&self, _tenant: &TenantId, service: &str, _actor: &str) -> PortResult<()> {
+        Err(nothing_scaled(service))
+    }
+    /// All policies: those of the configuration file, then those that are kept, by name.
+    ///
+    /// # Errors
+    /// The catalog's.
+    async fn policies(&self, _tenant: &TenantId) -> PortResult<Vec<PolicyObject>> {
+        Ok(Vec::new())
+    }
+    /// The versions of a kept policy, newest first.
+    ///
+    /// # Errors
+    /// The catalog's.
+    async fn policy_versions(&self, _tenant: &TenantId, name: &str) -> PortResult<Vec<PolicyVersion>> {
+        Err(nothing_scaled(name))
+    }
+    /// Keeps a policy as its next version; with `expected` (0: must not exist yet) only if that is its present one.
+    ///
+    /// # Errors
+    /// `Invalid` with all mistakes, `Forbidden` when the configuration file has it, `Conflict` for another version.
+    async fn put_policy(
+        &self,
+        _tenant: &TenantId,
+        name: &str,
+        _policy: &serde_json::Value,
+        _expected: Option<i64>,
+        _actor: &str,
+    ) -> PortResult<PolicyObject> {
+        Err(nothing_scaled(name))
+    }
+    /// Removes a kept policy; its versions stay.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Forbidden` when it stands in the configuration file.
+    async fn delete_policy(&self, _tenant: &TenantId, name: &str, _actor: &str) -> PortResult<()> {
+        Err(nothing_scaled(name))
+    }
+}
+
+/// What a view says in which nothing is scaled.
+fn nothing_scaled(name: &str) -> PortError {
+    PortError::not_found(format!("{name:?} has no policy: nothing is scaled here"))
+}
+
+/// Directions in which a service is not scaled for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Paused {
+    /// Nothing is given back.
+    #[serde(rename = "in")]
+    pub scale_in: bool,
+    /// Nothing is added.
+    #[serde(rename = "out")]
+    pub scale_out: bool,
 }

@@ -12,7 +12,8 @@ use crate::change_event::ChangeEvent;
 use crate::entity::{Entity, EntityKind};
 use crate::error::{ErrorKind, PortError, PortResult};
 use crate::ports::catalog::{
-    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Lease, TicketFilter,
+    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Fence, Lease, LedgerRow,
+    ScalingWrite, TicketFilter,
 };
 use crate::report::{Report, ReportHead};
 use crate::scaling::ScalingDecision;
@@ -49,8 +50,23 @@ struct TenantRows {
     tickets: BTreeMap<i64, Ticket>,
     decisions: BTreeMap<i64, ScalingDecision>,
     states: BTreeMap<(String, String), Vec<u8>>,
+    /// By (hour, cluster, service, team).
+    ledger: BTreeMap<(TimestampMs, String, String, String), LedgerRow>,
     reports: BTreeMap<i64, Report>,
     audit: Vec<AuditEntry>,
+}
+
+impl Rows {
+    /// Refuses a write whose fence no longer stands.
+    fn check(&self, fence: Option<&Fence>) -> PortResult<()> {
+        let Some(fence) = fence else { return Ok(()) };
+        let stands = |l: &Lease| l.holder == fence.holder && l.token == fence.token;
+        if self.leases.get(&fence.lease).is_some_and(stands) {
+            return Ok(());
+        }
+        let message = format!("{} no longer holds the lease {}", fence.holder, fence.lease);
+        Err(PortError::new(ErrorKind::Conflict, message))
+    }
 }
 
 impl Default for MemCatalog {
@@ -234,27 +250,70 @@ impl Catalog for MemCatalog {
     }
 
     async fn record_decision(&self, tenant: &TenantId, decision: &ScalingDecision, state: &[u8]) -> PortResult<i64> {
-        let mut all = self.rows.lock();
-        all.last_decision += 1;
-        let id = all.last_decision;
-        let rows = all.tenants.entry(tenant.clone()).or_default();
-        rows.decisions.insert(id, ScalingDecision { id, ..decision.clone() });
-        rows.states.insert((decision.cluster.clone(), decision.service.clone()), state.to_vec());
-        Ok(id)
+        self.write_scaling(tenant, ScalingWrite::Record { decision, state }, None).await
     }
 
     async fn update_decision(&self, tenant: &TenantId, decision: &ScalingDecision) -> PortResult<()> {
-        self.with(tenant, |rows| {
-            let row = rows
-                .decisions
-                .get_mut(&decision.id)
-                .ok_or_else(|| PortError::not_found(format!("there is no scaling decision {}", decision.id)))?;
-            row.state = decision.state;
-            row.result.clone_from(&decision.result);
-            row.acted_at_ms = decision.acted_at_ms;
-            row.finished_at_ms = decision.finished_at_ms;
-            Ok(())
-        })
+        self.write_scaling(tenant, ScalingWrite::Update { decision, state: None }, None).await.map(|_id| ())
+    }
+
+    async fn write_scaling(
+        &self,
+        tenant: &TenantId,
+        write: ScalingWrite<'_>,
+        fence: Option<&Fence>,
+    ) -> PortResult<i64> {
+        let mut all = self.rows.lock();
+        all.check(fence)?;
+        let next = all.last_decision + 1;
+        let rows = all.tenants.entry(tenant.clone()).or_default();
+        let (decision, state) = match write {
+            ScalingWrite::State { cluster, service, state } => {
+                rows.states.insert((cluster.to_owned(), service.to_owned()), state.to_vec());
+                return Ok(0);
+            }
+            ScalingWrite::Record { decision, state } => {
+                rows.decisions.insert(next, ScalingDecision { id: next, ..decision.clone() });
+                (decision, Some(state))
+            }
+            ScalingWrite::Update { decision, state } => {
+                let row = rows
+                    .decisions
+                    .get_mut(&decision.id)
+                    .ok_or_else(|| PortError::not_found(format!("there is no scaling decision {}", decision.id)))?;
+                row.state = decision.state;
+                row.result.clone_from(&decision.result);
+                row.acted_at_ms = decision.acted_at_ms;
+                row.finished_at_ms = decision.finished_at_ms;
+                (decision, state)
+            }
+        };
+        if let Some(state) = state {
+            rows.states.insert((decision.cluster.clone(), decision.service.clone()), state.to_vec());
+        }
+        if matches!(write, ScalingWrite::Record { .. }) {
+            all.last_decision = next;
+            return Ok(next);
+        }
+        Ok(decision.id)
+    }
+
+    async fn add_to_ledger(&self, tenant: &TenantId, rows: &[LedgerRow], fence: Option<&Fence>) -> PortResult<()> {
+        let mut all = self.rows.lock();
+        all.check(fence)?;
+        let ledger = &mut all.tenants.entry(tenant.clone()).or_default().ledger;
+        for row in rows {
+            let key = (row.hour_ms, row.cluster.clone(), row.service.clone(), row.team.clone());
+            let sums = ledger.entry(key).or_insert_with(|| LedgerRow { replica_ms: 0, cost_micros: 0, ..row.clone() });
+            sums.replica_ms += row.replica_ms;
+            sums.cost_micros += row.cost_micros;
+        }
+        Ok(())
+    }
+
+    async fn ledger(&self, tenant: &TenantId, from_ms: TimestampMs, to_ms: TimestampMs) -> PortResult<Vec<LedgerRow>> {
+        let wanted = |row: &&LedgerRow| (from_ms..to_ms).contains(&row.hour_ms);
+        Ok(self.with(tenant, |rows| rows.ledger.values().filter(wanted).cloned().collect()))
     }
 
     async fn decisions(&self, tenant: &TenantId, filter: &DecisionFilter) -> PortResult<Vec<ScalingDecision>> {

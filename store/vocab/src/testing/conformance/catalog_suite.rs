@@ -11,7 +11,7 @@ use crate::entity::{Entity, EntityKind};
 use crate::error::ErrorKind;
 use crate::labels::Labels;
 use crate::ports::catalog::{
-    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, EntityFilter, TicketFilter,
+    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, EntityFilter, LedgerRow, ScalingWrite, TicketFilter,
 };
 use crate::report::{Report, ReportHead};
 use crate::scaling::{Candidate, DecisionState, GuardVerdict, ScalingDecision, ScalingMode, SeenMetric};
@@ -34,6 +34,8 @@ pub async fn catalog(catalog: &dyn Catalog, clock: &SimClock) {
     reports(catalog, &tenant, &other).await;
     documents(catalog, clock).await;
     leases(catalog, clock).await;
+    fences(catalog, clock, &tenant).await;
+    ledger(catalog, clock, &tenant, &other).await;
     audit(catalog, &tenant, &other).await;
 }
 
@@ -355,6 +357,69 @@ async fn leases(catalog: &dyn Catalog, clock: &SimClock) {
     assert_eq!(take("a").await, None, "still held by b");
     catalog.release_lease("suite", "b").await.expect("given back");
     assert!(take("a").await.expect("free") > second);
+}
+
+async fn fences(catalog: &dyn Catalog, clock: &SimClock, tenant: &TenantId) {
+    let ttl = Duration::from_secs(10);
+    let take =
+        async |holder: &str| catalog.acquire_lease("fence", holder, ttl).await.expect("asked").expect("free").fence();
+    let state_of = async || catalog.scaling_state(tenant, "c", "fenced").await.expect("read");
+    let old = take("a").await;
+    let mut grow = decision("fenced", 500, 1, 2);
+    let record = ScalingWrite::Record { decision: &grow, state: &[1] };
+    grow.id = catalog.write_scaling(tenant, record, Some(&old)).await.expect("the leader writes");
+    clock.advance(ttl);
+    let new = take("b").await;
+    grow.state = DecisionState::Acted;
+    let writes = [
+        ScalingWrite::Record { decision: &grow, state: &[2] },
+        ScalingWrite::Update { decision: &grow, state: Some(&[2]) },
+        ScalingWrite::State { cluster: "c", service: "fenced", state: &[2] },
+    ];
+    for write in writes {
+        let error = catalog.write_scaling(tenant, write, Some(&old)).await.expect_err("fenced off");
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{write:?}");
+    }
+    let of_service = DecisionFilter { service: Some("fenced".into()), ..DecisionFilter::default() };
+    let rows = catalog.decisions(tenant, &of_service).await.expect("listed");
+    assert_eq!((rows.len(), rows[0].state, state_of().await), (1, DecisionState::Recorded, Some(vec![1])));
+    let update = ScalingWrite::Update { decision: &grow, state: Some(&[3]) };
+    assert_eq!(catalog.write_scaling(tenant, update, Some(&new)).await.expect("the new leader"), grow.id);
+    let rows = catalog.decisions(tenant, &of_service).await.expect("listed");
+    assert_eq!((rows[0].state, state_of().await), (DecisionState::Acted, Some(vec![3])));
+    let alone = ScalingWrite::State { cluster: "c", service: "fenced", state: &[4] };
+    assert_eq!(catalog.write_scaling(tenant, alone, Some(&new)).await.expect("saved"), 0);
+    let lost = ScalingDecision { id: 999_999, ..grow.clone() };
+    let update = ScalingWrite::Update { decision: &lost, state: Some(&[5]) };
+    let error = catalog.write_scaling(tenant, update, Some(&new)).await.expect_err("no such decision");
+    assert_eq!((error.kind(), state_of().await), (ErrorKind::NotFound, Some(vec![4])), "nothing of it is written");
+    catalog.release_lease("fence", "b").await.expect("given back");
+    let error = catalog.write_scaling(tenant, alone, Some(&new)).await.expect_err("given back");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+}
+
+async fn ledger(catalog: &dyn Catalog, clock: &SimClock, tenant: &TenantId, other: &TenantId) {
+    let row = |hour_ms, service: &str, replica_ms| LedgerRow {
+        hour_ms,
+        cluster: "c".into(),
+        service: service.into(),
+        team: "shop".into(),
+        replica_ms,
+        cost_micros: replica_ms * 2,
+    };
+    let lease = catalog.acquire_lease("ledger", "a", Duration::from_secs(10)).await.expect("asked").expect("free");
+    let fence = lease.fence();
+    let rows = [row(3_600_000, "web", 100), row(0, "web", 7), row(0, "db", 5)];
+    catalog.add_to_ledger(tenant, &rows, Some(&fence)).await.expect("added");
+    catalog.add_to_ledger(tenant, &[row(0, "web", 3)], None).await.expect("added");
+    catalog.release_lease("ledger", "a").await.expect("given back");
+    clock.advance(Duration::from_millis(1));
+    let error = catalog.add_to_ledger(tenant, &[row(0, "web", 50)], Some(&fence)).await.expect_err("fenced off");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let all = catalog.ledger(tenant, 0, i64::MAX).await.expect("read");
+    assert_eq!(all, [row(0, "db", 5), row(0, "web", 10), row(3_600_000, "web", 100)], "sums, in order");
+    assert_eq!(catalog.ledger(tenant, 1, 3_600_000).await.expect("read"), [], "the end does not count");
+    assert!(catalog.ledger(other, 0, i64::MAX).await.expect("read").is_empty(), "tenants are apart");
 }
 
 async fn audit(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {

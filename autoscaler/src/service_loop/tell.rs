@@ -1,0 +1,148 @@
+//! What people are told of a service: tickets, change events, what is shown.
+
+use vocab::PortResult;
+use vocab::change_event::{ChangeEvent, ChangeKind};
+use vocab::error::chain;
+use vocab::scaling::{DecisionState, ScaledService};
+use vocab::ticket::{Ticket, TicketEntry, TicketState};
+
+use super::{ACTOR, ServiceLoop};
+use crate::observation::Observation;
+use crate::plan::Plan;
+use crate::verify::Notice;
+
+impl ServiceLoop {
+    /// Tells people: tickets for what needs them, change events for what they may want to know.
+    pub(super) async fn tell(&self, notice: &Notice) {
+        let service = &self.policy.service;
+        match notice {
+            Notice::Frozen(reason) => {
+                self.open_ticket("frozen", format!("{service} is no longer scaled"), reason).await
+            }
+            Notice::UnknownTooLong(reason) => {
+                self.open_ticket("unknown", format!("{service} is scaled blindly: its metrics are unknown"), reason)
+                    .await;
+            }
+            Notice::Thawed => self.resolve_ticket("frozen", "replicas became ready; scaling goes on").await,
+            Notice::KnownAgain => self.resolve_ticket("unknown", "metrics are known again").await,
+            Notice::Trimmed(reason) => {
+                self.open_ticket("quota", format!("{service} gets less than it needs"), reason).await
+            }
+            Notice::TrimmedNoMore => self.resolve_ticket("quota", "it gets what it needs").await,
+            Notice::ForeignChange { from, to } => {
+                let summary =
+                    format!("replicas were set from {from} to {to} by someone else; left so for one hold window");
+                self.change(ChangeKind::Scale, summary, &[("from", *from), ("to", *to)], None).await;
+            }
+        }
+    }
+
+    fn ticket_key(&self, what: &str) -> String {
+        format!("autoscaler/{}/{}/{what}", self.policy.cluster, self.policy.service)
+    }
+
+    pub(super) async fn open_ticket(&self, what: &str, title: String, reason: &str) {
+        let now = self.shared.clock.now_ms();
+        tracing::error!(service = self.policy.service, "{reason}");
+        let entry = TicketEntry { time_ms: now, actor: "tidewatch".into(), text: reason.to_owned() };
+        let ticket = Ticket {
+            id: 0,
+            dedup_key: self.ticket_key(what),
+            title,
+            severity: "critical".into(),
+            service: self.policy.service.clone(),
+            state: TicketState::Open,
+            owner: String::new(),
+            opened_at_ms: now,
+            updated_at_ms: now,
+            resolved_at_ms: None,
+            timeline: vec![entry],
+            evidence: self.policy.targets.iter().map(|t| t.query.clone()).collect(),
+        };
+        if let Err(error) = self.shared.catalog.open_ticket(&self.shared.tenant, &ticket).await {
+            self.shared.metrics.error("catalog.open_ticket");
+            tracing::error!(service = self.policy.service, error = chain(&error), "the ticket could not be opened");
+        }
+    }
+
+    pub(super) async fn resolve_ticket(&self, what: &str, text: &str) {
+        let (catalog, tenant) = (&self.shared.catalog, &self.shared.tenant);
+        let filter = vocab::ports::catalog::TicketFilter {
+            states: vec![TicketState::Open, TicketState::Acknowledged],
+            dedup_key: Some(self.ticket_key(what)),
+            ..Default::default()
+        };
+        let entry = TicketEntry { time_ms: self.shared.clock.now_ms(), actor: "tidewatch".into(), text: text.into() };
+        let result = async {
+            for ticket in catalog.tickets(tenant, &filter).await? {
+                catalog.update_ticket(tenant, ticket.id, Some(TicketState::Resolved), None, &entry).await?;
+            }
+            PortResult::Ok(())
+        };
+        if let Err(error) = result.await {
+            self.shared.metrics.error("catalog.update_ticket");
+            tracing::error!(service = self.policy.service, error = chain(&error), "the ticket could not be resolved");
+        }
+    }
+
+    pub(super) async fn change(
+        &self,
+        kind: ChangeKind,
+        summary: String,
+        numbers: &[(&str, u32)],
+        decision: Option<i64>,
+    ) {
+        let mut details: std::collections::BTreeMap<String, String> =
+            numbers.iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+        details.extend(decision.map(|id| ("decision_id".to_owned(), id.to_string())));
+        let event = ChangeEvent {
+            time_ms: self.shared.clock.now_ms(),
+            kind,
+            cluster: self.policy.cluster.clone(),
+            service: self.policy.service.clone(),
+            subject: String::new(),
+            actor: if decision.is_some() { ACTOR.into() } else { String::new() },
+            summary,
+            details,
+        };
+        if let Err(error) = self.shared.catalog.record_change(&self.shared.tenant, &event).await {
+            self.shared.metrics.error("catalog.record_change");
+            tracing::warn!(
+                service = self.policy.service,
+                error = chain(&error),
+                "the change could not be written down"
+            );
+        }
+    }
+
+    /// Publishes what the round saw and did.
+    pub(super) fn show(&self, observation: &Observation, plan: &Plan) {
+        let policy = &self.policy;
+        let first = policy.targets.first();
+        let wanted = match plan.decision.state {
+            DecisionState::Acted => Some(plan.decision.to),
+            _ => observation.replicas.map(|r| r.wanted),
+        };
+        let shown = ScaledService {
+            cluster: policy.cluster.clone(),
+            service: policy.service.clone(),
+            policy: policy.name.clone(),
+            orchestrator: policy.orchestrator.clone(),
+            mode: observation.mode,
+            min: policy.min,
+            max: policy.max,
+            wanted,
+            ready: observation.replicas.map(|r| r.ready),
+            targets: policy.targets.iter().map(crate::policy::Target::words).collect(),
+            seen: observation.seen(),
+            load_query: first.map(|t| t.query.clone()).unwrap_or_default(),
+            forecast_query: policy.forecast_query.clone(),
+            target_per_replica: first.map(|t| t.value),
+            status: plan.status.clone(),
+            last_round_ms: Some(self.shared.clock.now_ms()),
+            hold_seconds: policy.hold.as_secs_f64(),
+            notes: policy.all_notes(),
+        };
+        self.shared.shown.write().insert(policy.service.clone(), shown);
+    }
+}
