@@ -54,8 +54,18 @@ const UNSUPPORTED: &[(&str, &str)] = &[
 
 const COLLECTOR: &[&str] = &["global", "scrape_configs", "sources", "host", "haproxy", "logs", "syslog"];
 const ANALYZER: &[&str] = &["alerting", "analysis"];
-const AUTOSCALER: &[&str] =
-    &["autoscaling", "process", "swarm", "kubernetes", "marathon", "nomad", "webhook", "metrics_api", "balancers", "scaling"];
+const AUTOSCALER: &[&str] = &[
+    "autoscaling",
+    "process",
+    "swarm",
+    "kubernetes",
+    "marathon",
+    "nomad",
+    "webhook",
+    "metrics_api",
+    "balancers",
+    "scaling",
+];
 const ROOT: &[&str] = &["cluster", "services", "rule_files", "storage"];
 
 /// Loads the configuration; without a file every built-in source is on.
