@@ -32,7 +32,7 @@ pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(name): P
 /// Keeps a scaling policy as its next version.
 #[utoipa::path(put, path = "/api/v1/scaling/policies/{name}", tag = "Autoscaling", params(("name" = String, Path),
     ("version" = Option<u64>, Query, description = "only if this is the present version; 0: only if there is none")),
-    request_body(content = Object, description = "the policy as it would stand under `autoscaling` in the configuration file"),
+    request_body(content_type = "application/json", description = "the policy as it would stand under `autoscaling` in the configuration file"),
     responses((status = 200, description = "kept and in force"), (status = 400, description = "all its mistakes"),
     (status = 403, description = "it stands in the configuration file"), (status = 409, description = "another version is present")))]
 pub(crate) async fn put(
