@@ -10,6 +10,7 @@ use vocab::scaling::ScalingMode;
 
 use super::alerts::{ROWS_DEFAULT, ROWS_MAX};
 use super::body::JsonBody;
+use super::shapes;
 use super::system::note;
 use crate::app::{Caller, Shared};
 use crate::error::{ApiError, ApiResult};
@@ -23,6 +24,7 @@ async fn stopped(app: &Shared) -> Option<Value> {
 #[utoipa::path(get, path = "/api/v1/scaling/services", tag = "Autoscaling", responses((status = 200, description = "services by name")))]
 pub(crate) async fn services(State(app): State<Shared>, caller: Caller) -> Json<Value> {
     let services = app.ports.scaling.services(&caller.tenant).await;
+    let services: Vec<_> = services.iter().map(shapes::scaled_service).collect();
     Json(json!({"services": services, "stopped": stopped(&app).await}))
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::{Path, State};
+use promql::{Expr, ParseOptions};
 use serde_json::{Value, json};
 use vocab::entity::{Entity, EntityKind};
 use vocab::ports::catalog::{ChangeFilter, DecisionFilter, EntityFilter};
@@ -40,8 +41,12 @@ const SERVERS: &str = "max by (service) (haproxy_backend_active_servers{service!
 const CPU: &str = "sum by (service) (rate(container_cpu_usage_seconds_total{service!=\"\"}[1m]))";
 const MEMORY: &str = "sum by (service) (container_memory_working_set_bytes{service!=\"\"})";
 
-/// How a query of `tidewatch_forecast` chooses the mean.
-const MEAN: &str = "quantile=\"mean\"";
+/// The series that the analyzer forecasts into, one per quantile and horizon.
+const FORECAST: &str = "tidewatch_forecast";
+/// The analyzer's own watch of what HAProxy counts, for a service whose policy names no forecast.
+const FORECAST_WATCH: &str = "service_rps";
+/// The metric of that watch.
+const WATCHED: &str = "haproxy_backend_http_requests_total";
 
 /// What is known of all services now.
 pub(super) struct Numbers {
@@ -240,7 +245,7 @@ pub(crate) async fn get(
         "changes": changes.iter().map(shapes::change).collect::<Vec<_>>(),
         "decisions": decisions,
         "alerts": alerts,
-        "policy": policy,
+        "policy": policy.as_ref().map(shapes::scaled_service),
     })))
 }
 
@@ -310,6 +315,28 @@ pub(super) fn chart(id: &str, unit: &str, queries: &[(String, &str)]) -> Value {
     })
 }
 
+/// Selects the forecasts of a service's load, all quantiles, so that the band comes with the mean: those that its policy
+/// asks for, else the analyzer's own when the load is what that watches; `None` when nothing forecasts it.
+pub(super) fn forecast_selector(service: &str, forecast_query: &str, load_query: &str) -> Option<String> {
+    if forecast_query.is_empty() {
+        let selector = format!("{FORECAST}{{watch=\"{FORECAST_WATCH}\",service={}}}", quoted(service));
+        return load_query.contains(WATCHED).then_some(selector);
+    }
+    let expr = promql::parse(forecast_query, &ParseOptions::default()).ok()?;
+    let mut waiting = vec![&expr];
+    while let Some(expr) = waiting.pop() {
+        match expr {
+            Expr::Vector(selector) if selector.name.as_deref() == Some(FORECAST) => {
+                let mut all = selector.clone();
+                all.matchers.retain(|m| m.name != "quantile");
+                return Some(Expr::Vector(all).to_string());
+            }
+            _ => waiting.extend(expr.children()),
+        }
+    }
+    None
+}
+
 fn charts(service: &str, policy: Option<&ScaledService>) -> Vec<Value> {
     let of = format!("service={}", quoted(service));
     let backend = |name: &str| format!("haproxy_backend_{name}{{{of}}}");
@@ -317,14 +344,10 @@ fn charts(service: &str, policy: Option<&ScaledService>) -> Vec<Value> {
     let all = format!("sum(rate(haproxy_backend_http_responses_total{{{of}}}[1m]))");
     let load = policy.map(|p| p.load_query.clone()).filter(|q| !q.is_empty());
     let load = load.unwrap_or_else(|| format!("sum(rate({}[1m]))", backend("http_requests_total")));
+    let forecast = forecast_selector(service, policy.map_or("", |p| &p.forecast_query), &load);
     let mut rps = chart("service.rps", "rps", &[(load, "load")]);
+    rps["forecast"] = forecast.map_or(Value::Null, |query| json!({"query": query}));
     if let Some(policy) = policy {
-        // A forecast's series come one per quantile; a query that names the mean can be asked for the band as well.
-        if policy.forecast_query.contains(MEAN) {
-            let quantile = |name: &str| policy.forecast_query.replace(MEAN, &format!("quantile=\"{name}\""));
-            rps["forecast"] =
-                json!({"mean": policy.forecast_query, "lower": quantile("lower80"), "upper": quantile("upper80")});
-        }
         if let Some(target) = policy.target_per_replica
             && let Some(ready) = policy.ready
         {
@@ -372,6 +395,25 @@ fn charts(service: &str, policy: Option<&ScaledService>) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn forecasts_come_with_their_band() {
+        let check = |forecast: &str, load: &str, expect: Option<&str>| {
+            assert_eq!(forecast_selector("web", forecast, load).as_deref(), expect, "{forecast} {load}");
+        };
+        let mean = "tidewatch_forecast{watch=\"web\",quantile=\"mean\"}";
+        check(mean, "", Some("tidewatch_forecast{watch=\"web\"}"));
+        check(
+            "max(tidewatch_forecast{quantile=\"upper80\",watch=\"w\"}) or vector(0)",
+            "",
+            Some("tidewatch_forecast{watch=\"w\"}"),
+        );
+        check("predict_linear(load[10m], 600)", "", None);
+        check("", "sum(rate(haproxy_backend_http_requests_total{service=\"web\"}[1m]))", {
+            Some("tidewatch_forecast{watch=\"service_rps\",service=\"web\"}")
+        });
+        check("", "sum(rate(queue_jobs_total[1m]))", None);
+    }
 
     #[test]
     fn the_worst_reason_is_given_first() {

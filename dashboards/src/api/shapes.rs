@@ -3,8 +3,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use vocab::ports::logs::FoundRecord;
+use vocab::scaling::ScaledService;
 use vocab::{Alert, ChangeEvent, LogRecord};
 
+use super::services::forecast_selector;
 use crate::prometheus::rules::scientific;
 
 /// A value whose own serialised form is the API's.
@@ -16,6 +18,14 @@ pub(crate) fn json(value: &impl Serialize) -> Value {
 /// A change event.
 pub(crate) fn change(event: &ChangeEvent) -> Value {
     json(event)
+}
+
+/// A scaled service, with what selects the forecasts of its load.
+pub(crate) fn scaled_service(service: &ScaledService) -> Value {
+    let mut value = json(service);
+    value["forecast_selector"] =
+        json!(forecast_selector(&service.service, &service.forecast_query, &service.load_query));
+    value
 }
 
 /// An alert; its value as text, because it may be no number.

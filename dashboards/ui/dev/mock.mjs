@@ -137,7 +137,7 @@ function hostCharts(host) {
 function serviceCharts(service) {
   return [
     chart('service.rps', 'rps', [[`sum(rate(haproxy_backend_http_requests_total{proxy="${service}"}[1m]))`, 'requests']], {
-      forecast: { mean: `tidewatch_forecast{service="${service}",quantile="mean"}`, lower: '', upper: '' },
+      forecast: { query: `tidewatch_forecast{service="${service}"}` },
     }),
     chart('service.errors', 'ratio', [[`errors_ratio{service="${service}"}`, 'errors']], { thresholds: [{ value: 0.05, label_key: 'threshold.critical' }] }),
     chart('service.latency', 'seconds', [[`histogram_quantile(0.95, request_duration_seconds_bucket{service="${service}"})`, 'p95'], [`histogram_quantile(0.5, request_duration_seconds_bucket{service="${service}"})`, 'p50']]),
@@ -272,6 +272,7 @@ const scaled = () =>
     seen: seen(),
     load_query: `sum(rate(haproxy_backend_http_requests_total{proxy="${service}"}[30s]))`,
     forecast_query: `tidewatch_forecast{service="${service}",quantile="upper80"}`,
+    forecast_selector: `tidewatch_forecast{service="${service}"}`,
     target_per_replica: 100,
     status: 'holding 5: 412 RPS fits 5 replicas; forecast unknown, so nothing is given back',
     last_round_ms: Date.now() - 2000,

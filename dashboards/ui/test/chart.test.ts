@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { BatchResult, Decision, RawValue, ScaledService } from '../src/api/types';
-import { allQuantiles, forecastParts, horizonMs } from '../src/chart/forecast';
+import type { BatchResult, Chart, RawValue } from '../src/api/types';
+import { forecastParts, horizonMs } from '../src/chart/forecast';
 import { buildFrame, legendText, MAX_LINES, parseValue, toCsv } from '../src/chart/frame';
 import { assignColours, hash, labelKey, SERIES_COLOURS } from '../src/chart/palette';
-import { replicaFrame, withCapacity } from '../src/chart/scaling';
+import { scalingSeries, withCapacity } from '../src/chart/scaling';
+import { frameOf, queriesOf } from '../src/chart/served';
 
 const STEPS = { startMs: 10_000, endMs: 14_000, stepMs: 1000 };
 
@@ -69,13 +70,6 @@ describe('a frame', () => {
 });
 
 describe('forecasts', () => {
-  test('a choice of one quantile is taken out, another query is left alone', () => {
-    expect(allQuantiles('tidewatch_forecast{watch="rps",quantile="upper80"}')).toBe('tidewatch_forecast{watch="rps"}');
-    expect(allQuantiles('tidewatch_forecast{quantile="mean", watch="rps"}')).toBe('tidewatch_forecast{ watch="rps"}');
-    expect(allQuantiles('max(tidewatch_forecast{quantile="mean"})')).toBe('max(tidewatch_forecast{quantile="mean"})');
-    expect(allQuantiles('')).toBe('');
-  });
-
   test('are drawn at the time that they are about, as a mean with its bands', () => {
     const one = (quantile: string) => ({ labels: { quantile, horizon: '2s' }, points: [[10_000, 5]] as [number, RawValue][] });
     const all = result(one('mean'), one('lower80'), one('upper80'), one('lower95'), one('upper95'));
@@ -91,31 +85,44 @@ describe('forecasts', () => {
     expect(frame.lines[2]?.values).toEqual([null, null, 5, null, null]);
   });
 
+  test('of a page’s chart come with one query and lie over its own lines', () => {
+    const chart = { id: 'c', queries: [{ expr: 'load', legend: 'load' }], forecast: { query: 'tidewatch_forecast{watch="x"}' } } as Chart;
+    expect(queriesOf(chart).map((query) => query.expr)).toEqual(['load', 'tidewatch_forecast{watch="x"}']);
+    const one = (quantile: string, value: number) => ({ labels: { quantile, horizon: '1s' }, points: [[10_000, value]] as [number, RawValue][] });
+    const results = new Map([
+      ['c:0', result({ labels: {}, points: [[10_000, 3]] })],
+      ['c:forecast', result(one('mean', 5), one('lower80', 4), one('upper80', 6))],
+    ]);
+    const frame = frameOf(chart, { results, steps: STEPS });
+    expect(frame.lines.map((line) => [line.kind, line.values[0], line.values[1]])).toEqual([
+      ['line', 3, null],
+      ['upper', null, 6],
+      ['mean', null, 5],
+      ['lower', null, 4],
+    ]);
+    expect(new Set(frame.lines.map((line) => line.colour)).size).toBe(1);
+  });
+
   test('an edge alone is a line', () => {
     const parts = forecastParts(result({ labels: { quantile: 'upper95' }, points: [] }), '');
     expect(parts.map((part) => part.kind)).toEqual(['mean']);
   });
 });
 
-describe('replicas from decisions', () => {
-  const decision = (ms: number, from: number, to: number, state: Decision['state'] = 'verified') =>
-    ({ time_ms: ms, acted_at_ms: state === 'skipped' ? null : ms, from, to, state }) as Decision;
-  const service = { wanted: 4 } as ScaledService;
+describe('capacity', () => {
+  const replicas = buildFrame([{ result: result({ labels: {}, points: [[12_000, 1], [13_000, 4]] }), legend: 'wanted', kind: 'step' }], STEPS);
+  const load = buildFrame([{ result: result({ labels: {}, points: [[10_000, 100], [13_000, 300]] }), legend: 'load', kind: 'line' }], STEPS);
 
-  test('step at what was carried out; the future is unknown', () => {
-    const frame = replicaFrame([decision(12_000, 3, 4), decision(11_000, 1, 3), decision(13_000, 4, 8, 'skipped')], service, STEPS, 13_000, 'wanted');
-    expect(frame.lines[0]?.values).toEqual([1, 3, 4, 4, null]);
+  test('is what the wanted replicas carry; before the service existed it is a gap', () => {
+    expect(withCapacity(load, replicas, 100, 'capacity').lines.at(-1)).toMatchObject({ kind: 'step', values: [null, null, 100, 400, null], last: 400 });
   });
 
-  test('without a decision what is wanted now was wanted all the time', () => {
-    expect(replicaFrame([], service, STEPS, 14_000, 'wanted').lines[0]?.values).toEqual([4, 4, 4, 4, 4]);
-    expect(replicaFrame([], { wanted: null } as ScaledService, STEPS, 14_000, 'wanted').lines).toEqual([]);
-  });
-
-  test('capacity is what they carry', () => {
-    const replicas = replicaFrame([], service, STEPS, 14_000, 'wanted');
-    const load = buildFrame([{ result: result({ labels: {}, points: [[10_000, 100]] }), legend: 'load', kind: 'line' }], STEPS);
-    expect(withCapacity(load, replicas, 100, 'capacity').lines.at(-1)?.values).toEqual([400, 400, 400, 400, 400]);
+  test('is left out without a target or without replicas', () => {
     expect(withCapacity(load, replicas, null, 'capacity')).toBe(load);
+    expect(withCapacity(load, buildFrame([], STEPS), 100, 'capacity')).toBe(load);
+  });
+
+  test('names are quoted', () => {
+    expect(scalingSeries('ready', { cluster: 'a', service: 'x"y' })).toBe('max(tidewatch_scaling_ready_replicas{cluster="a", service="x\\"y"})');
   });
 });

@@ -127,7 +127,8 @@ export interface Chart {
   queries: { expr: string; legend: string }[];
   step_lines: boolean;
   thresholds: { value: number; label_key: string }[];
-  forecast: { mean: string; lower: string; upper: string } | null;
+  /** A selector of the analyzer's forecasts: one series per quantile and horizon. */
+  forecast: { query: string } | null;
 }
 
 export interface Attention {
@@ -314,6 +315,8 @@ export interface ScaledService {
   seen: SeenMetric[];
   load_query: string;
   forecast_query: string;
+  /** Selects the forecasts that the chart shows, all quantiles; null when nothing forecasts the load. */
+  forecast_selector: string | null;
   target_per_replica: N;
   status: string;
   last_round_ms: N;

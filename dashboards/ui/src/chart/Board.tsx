@@ -1,14 +1,14 @@
 // All charts of a page, loaded by one request.
 import { useMemo } from 'react';
 import type { Change, Chart } from '../api/types';
-import { useBatch, type Batch, type BatchQuery } from '../api/useApi';
+import { useBatch, type Batch } from '../api/useApi';
 import { useWords } from '../i18n';
 import { stepped } from '../time/range';
 import { useTime } from '../time/TimeContext';
 import { Failed } from '../ui/Panel';
 import { ChartPanel } from './ChartPanel';
-import { allQuantiles, forecastParts } from './forecast';
-import { buildFrame, type Frame, type Part } from './frame';
+import type { Frame } from './frame';
+import { frameOf, queriesOf } from './served';
 
 export interface BoardChart extends Chart {
   /** Already in the page's language; else `title_key` is translated. */
@@ -48,34 +48,6 @@ export function Board({ charts, events, height }: Props) {
       ))}
     </div>
   );
-}
-
-/** The queries of a chart, each with an id that finds its result again. */
-export function queriesOf(chart: Chart): BatchQuery[] {
-  const own = chart.queries.map((query, at) => ({ id: `${chart.id}:${at}`, expr: query.expr }));
-  if (!chart.forecast) return own;
-  const { mean, lower, upper } = chart.forecast;
-  return [
-    ...own,
-    { id: `${chart.id}:mean`, expr: allQuantiles(mean) },
-    { id: `${chart.id}:lower`, expr: lower },
-    { id: `${chart.id}:upper`, expr: upper },
-  ];
-}
-
-export function frameOf(chart: Chart, { results, steps }: Batch): Frame {
-  const parts: Part[] = chart.queries.map((query, at) => ({
-    result: results.get(`${chart.id}:${at}`),
-    legend: query.legend,
-    kind: chart.step_lines ? 'step' : 'line',
-  }));
-  const legend = chart.queries[0]?.legend ?? '';
-  parts.push(...forecastParts(results.get(`${chart.id}:mean`), legend));
-  for (const kind of ['lower', 'upper'] as const) {
-    const result = results.get(`${chart.id}:${kind}`);
-    if (result) parts.push({ result, legend, kind });
-  }
-  return buildFrame(parts, steps);
 }
 
 function useFrames(charts: Chart[], batch: Batch | null): Map<string, Frame> {

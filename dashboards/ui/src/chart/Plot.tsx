@@ -8,6 +8,7 @@ import { useWords } from '../i18n';
 import { useTheme } from '../theme';
 import { useTime } from '../time/TimeContext';
 import type { Frame, Line } from './frame';
+import { showLines } from './shown';
 
 export interface Threshold {
   value: number;
@@ -47,8 +48,8 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
   const [width, setWidth] = useState(0);
 
   // Handlers read the newest values without making a new plot.
-  const live = useRef({ frame, thresholds, select, back, isolated });
-  live.current = { frame, thresholds, select, back, isolated };
+  const live = useRef({ frame, thresholds, select, back, isolated, highlighted });
+  live.current = { frame, thresholds, select, back, isolated, highlighted };
 
   useEffect(() => {
     const element = host.current;
@@ -141,6 +142,7 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
     };
     const made = new uPlot(options, dataOf(live.current.frame), element);
     plot.current = made;
+    showLines(made, live.current.frame.lines, live.current.isolated, live.current.highlighted);
     return () => {
       made.destroy();
       plot.current = null;
@@ -158,17 +160,8 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
   }, [frame]);
 
   useEffect(() => {
-    const made = plot.current;
-    if (!made) return;
-    frame.lines.forEach((line, at) => {
-      const shown = isolated.size === 0 || isolated.has(line.key);
-      const series = made.series[at + 1];
-      if (!series) return;
-      if (series.show !== shown) made.setSeries(at + 1, { show: shown }, false);
-      series.alpha = highlighted === null || highlighted === line.key ? 1 : 0.25;
-    });
-    made.redraw();
-  }, [isolated, highlighted, frame.lines, shape]);
+    if (plot.current) showLines(plot.current, frame.lines, isolated, highlighted);
+  }, [isolated, highlighted, frame.lines]);
 
   const move = (event: React.KeyboardEvent) => {
     const made = plot.current;

@@ -4,14 +4,6 @@ import type { BatchResult } from '../api/types';
 import { durationMs } from '../time/range';
 import type { LineKind, Part } from './frame';
 
-/** A plain selector of forecasts with its choice of a quantile taken out, so that the band comes with the mean. */
-export function allQuantiles(query: string): string {
-  const match = /^\s*(tidewatch_forecast)\s*\{([^{}]*)\}\s*$/.exec(query);
-  if (!match) return query;
-  const rest = (match[2] ?? '').replace(/(^|,)\s*quantile\s*=~?\s*"[^"]*"\s*/g, '').replace(/^\s*,/, '');
-  return `${match[1]}{${rest}}`;
-}
-
 function kindOf(quantile: string): LineKind {
   if (quantile.startsWith('lower')) return 'lower';
   return quantile.startsWith('upper') ? 'upper' : 'mean';

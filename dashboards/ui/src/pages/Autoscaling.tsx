@@ -6,8 +6,8 @@ import type { Change, Decision, Mode, ScaledService, Stopped } from '../api/type
 import { useApi, useBatch } from '../api/useApi';
 import { ChartPanel } from '../chart/ChartPanel';
 import { buildFrame } from '../chart/frame';
-import { allQuantiles, forecastParts, horizonMs } from '../chart/forecast';
-import { replicaFrame, withCapacity } from '../chart/scaling';
+import { forecastParts, horizonMs } from '../chart/forecast';
+import { scalingSeries, withCapacity } from '../chart/scaling';
 import { formatValue, inferUnit, seconds } from '../format/units';
 import { useWords } from '../i18n';
 import { stepped } from '../time/range';
@@ -231,25 +231,32 @@ function Charts({ service, decisions }: { service: ScaledService; decisions: Dec
   const loaded = useBatch(
     [
       { id: 'load', expr: service.load_query },
-      { id: 'forecast', expr: allQuantiles(service.forecast_query) },
+      { id: 'forecast', expr: service.forecast_selector ?? '' },
+      { id: 'wanted', expr: scalingSeries('wanted', service) },
+      { id: 'ready', expr: scalingSeries('ready', service) },
     ],
     stepped(range),
   );
   const batch = loaded.data;
-  const wanted = t('scaling.wanted');
   const frames = useMemo(() => {
     if (!batch) return null;
     const forecast = batch.results.get('forecast');
     // A range that ends now goes on into what is forecast, but stays mostly about what was.
     const ahead = spec.to === 'now' ? Math.min(horizonMs(forecast), (batch.steps.endMs - batch.steps.startMs) / 2) : 0;
     const wide = { ...batch.steps, endMs: batch.steps.endMs + ahead };
-    const replicas = replicaFrame(decisions, service, wide, batch.steps.endMs, wanted);
+    const replicas = buildFrame(
+      [
+        { result: batch.results.get('wanted'), legend: t('scaling.wanted'), kind: 'step' },
+        { result: batch.results.get('ready'), legend: t('scaling.ready'), kind: 'step' },
+      ],
+      wide,
+    );
     const load = buildFrame(
       [{ result: batch.results.get('load'), legend: t('scaling.load'), kind: 'line' }, ...forecastParts(forecast, t('scaling.load'))],
       wide,
     );
     return { replicas, load: withCapacity(load, replicas, service.target_per_replica, t('scaling.capacity')) };
-  }, [batch, decisions, service, spec.to, wanted, t]);
+  }, [batch, service.target_per_replica, spec.to, t]);
   const events: Change[] = decisions.map((decision) => ({
     time_ms: decision.time_ms,
     kind: 'scale',
@@ -268,7 +275,7 @@ function Charts({ service, decisions }: { service: ScaledService; decisions: Dec
           title={t('scaling.load_title')}
           frame={frames?.load ?? null}
           unit={unit === 'none' ? 'count' : unit}
-          queries={[service.load_query, ...(service.forecast_query ? [service.forecast_query] : [])]}
+          queries={[service.load_query, ...(service.forecast_selector ? [service.forecast_selector] : [])]}
           error={batch?.results.get('load')?.error}
           events={events}
           height={220}
@@ -278,13 +285,13 @@ function Charts({ service, decisions }: { service: ScaledService; decisions: Dec
         title={t('scaling.replicas_title')}
         frame={frames?.replicas ?? null}
         unit="count"
-        queries={service.load_query ? [service.load_query] : []}
+        queries={[scalingSeries('wanted', service), scalingSeries('ready', service)]}
+        error={batch?.results.get('wanted')?.error}
         thresholds={[
           { value: service.min, label: t('threshold.min') },
           { value: service.max, label: t('threshold.max') },
         ]}
         height={130}
-        here={!service.load_query}
       />
     </div>
   );
