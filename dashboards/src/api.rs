@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod overview;
 pub(crate) mod policies;
 pub(crate) mod reports;
+pub(crate) mod said;
 pub(crate) mod scaling;
 pub(crate) mod search;
 pub(crate) mod services;

@@ -1,31 +1,57 @@
-//! The web UI in a real browser, against a real server; the screenshots are what the README shows.
+//! The web UI in a real browser, against a real server under load; the README's pictures are made here.
+//!
+//! `TIDEWATCH_SCREENSHOTS=docs/images` writes the README's pictures (the load is given longer to draw its curve, then);
+//! `TIDEWATCH_SCREENSHOT_MATRIX=DIR` keeps one picture of every page in every size, theme and language.
 
+mod stage;
+
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use tests::{Tidewatch, scratch, workspace_root};
+use stage::{ADVISING, Stage};
+use tests::{scratch, workspace_root};
 
-#[tokio::test]
+/// How long the load takes to its top.
+const RAMP: Duration = Duration::from_secs(15);
+/// The same for pictures: a curve that one can see.
+const RAMP_OF_PICTURES: Duration = Duration::from_secs(80);
+/// How long the top is watched before pictures are taken.
+const TOP_OF_PICTURES: Duration = Duration::from_secs(60);
+
+/// A folder named by a variable, relative to the workspace.
+fn folder(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(|name| workspace_root().join(name))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_page_works_in_both_sizes_themes_and_languages() {
     let dir = scratch().expect("a folder");
-    let tidewatch = Tidewatch::start(dir.path(), &[]).await.expect("starts");
-    let screenshots =
-        std::env::var_os("TIDEWATCH_SCREENSHOTS").map_or_else(|| dir.path().join("screenshots"), Into::into);
-    std::fs::create_dir_all(&screenshots).expect("a folder for screenshots");
-    let ui = workspace_root().join("dashboards/ui");
-    let base = tidewatch.api.base().to_owned();
-    let output = tokio::task::spawn_blocking(move || {
-        Command::new("node")
-            .arg("e2e/run.mjs")
-            .current_dir(ui)
-            .env("TIDEWATCH_URL", base)
-            .env("OUT", screenshots)
-            .output()
-    })
-    .await
-    .expect("joined")
-    .expect("node runs");
+    let pictures = folder("TIDEWATCH_SCREENSHOTS");
+    let matrix = folder("TIDEWATCH_SCREENSHOT_MATRIX").unwrap_or_else(|| dir.path().join("screenshots"));
+    let ramp = if pictures.is_some() { RAMP_OF_PICTURES } else { RAMP };
+    let mut stage = Stage::start(dir.path(), ramp).await.unwrap_or_else(|e| panic!("{e:#}"));
+    if pictures.is_some() {
+        #[allow(clippy::disallowed_methods, reason = "a picture of a curve needs the curve")]
+        tokio::time::sleep(ramp + TOP_OF_PICTURES).await;
+    }
+    stage.come_alive().await.unwrap_or_else(|e| panic!("{e:#}"));
+
+    let mut command = Command::new("node");
+    command.arg("e2e/run.mjs").current_dir(workspace_root().join("dashboards/ui"));
+    command.env("TIDEWATCH_URL", stage.tidewatch.api.base()).env("OUT", matrix).env("ADVISING", ADVISING);
+    if let Some(pictures) = pictures {
+        command.env("PICTURES", pictures);
+    }
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("joined").expect("node runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     println!("{text}");
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("0 failed"), "the checks ran: {text}");
+    assert!(text.contains(" 0 failed"), "the checks ran: {text}");
+
+    // What was approved on the page was done.
+    let wanted = stage.wanted(ADVISING).await.expect("answers");
+    assert!(wanted >= Some(3), "{ADVISING} has {wanted:?} replicas after its decision was approved on the page");
+    let (answered, failed) = stage.end_load().await.expect("the load ran");
+    assert!(answered > 1000 && failed == 0, "{answered} answered, {failed} failed");
 }

@@ -8,6 +8,7 @@ use demo::scenario::{Orchestrator, Scenario};
 use serde_json::Value;
 use tests::dockerd::Dockerd;
 use tests::{binary, install_crypto, scratch};
+use vocab::sentence::read_all;
 
 async fn walk(dir: &Path, orchestrator: Orchestrator, docker_socket: &Path) -> Outcome {
     install_crypto();
@@ -58,6 +59,10 @@ fn check(outcome: &Outcome, scenario: &Scenario, orchestrator: &str) {
         let explained = asked == Some(to) || guarded.is_some_and(|g| g["after"] == to && g["reason"].is_string());
         assert!(explained, "nothing explains {decision}");
         assert!(decision["acted_at_ms"].as_i64() >= decision["time_ms"].as_i64(), "acted before recorded: {decision}");
+        for words in prose(decision) {
+            let is_said = read_all(words).iter().all(vocab::Sentence::is_known);
+            assert!(is_said, "not in the book of sentences, so not in Chinese: {words:?}");
+        }
         let state = decision["state"].as_str().unwrap_or_default();
         assert!(["acted", "verified", "skipped"].contains(&state), "{decision}");
     }
@@ -77,6 +82,14 @@ fn check(outcome: &Outcome, scenario: &Scenario, orchestrator: &str) {
     }
     assert!(html.starts_with("<!") && !html.contains("<script"), "a self-contained page without scripts");
     assert_eq!(outcome.exit_code, 0, "Tidewatch drained");
+}
+
+/// What a decision says to people.
+fn prose(decision: &Value) -> Vec<&str> {
+    let inner = [("candidates", "reason"), ("guards", "reason"), ("seen", "note")];
+    let inner = inner.iter().flat_map(|(name, field)| list(decision, name).iter().map(move |row| &row[*field]));
+    let own = [&decision["reason"], &decision["result"]];
+    own.into_iter().chain(inner).filter_map(Value::as_str).filter(|words| !words.is_empty()).collect()
 }
 
 fn list<'a>(decision: &'a Value, name: &str) -> &'a [Value] {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic, clippy::print_stdout, reason = "helpers of tests, not production code")]
 
+mod adoption;
 mod browser;
 mod closed_loop;
 mod configuration;

@@ -9,6 +9,7 @@ use vocab::ports::views::RuleStatus;
 use vocab::ticket::{TicketEntry, TicketState};
 
 use super::body::JsonBody;
+use super::said::said;
 use super::shapes;
 use super::system::note;
 use crate::app::{Caller, Shared};
@@ -33,7 +34,7 @@ pub(crate) async fn history(State(app): State<Shared>, caller: Caller, params: P
         ..AlertFilter::default()
     };
     let alerts = app.ports.catalog.alerts(&caller.tenant, &filter).await?;
-    Ok(Json(json!({"alerts": alerts.iter().map(shapes::alert).collect::<Vec<_>>()})))
+    Ok(said(json!({"alerts": alerts.iter().map(shapes::alert).collect::<Vec<_>>()})))
 }
 
 /// The rule groups, with times in milliseconds.
@@ -53,7 +54,7 @@ pub(crate) async fn rules(State(app): State<Shared>) -> Json<Value> {
             })
         })
         .collect();
-    Json(json!({"groups": groups}))
+    said(json!({"groups": groups}))
 }
 
 fn rule(rule: &RuleStatus) -> Value {
@@ -88,14 +89,14 @@ pub(crate) async fn tickets(State(app): State<Shared>, caller: Caller, params: P
         limit: params.number("limit", ROWS_DEFAULT, ROWS_MAX)?,
         ..TicketFilter::default()
     };
-    Ok(Json(json!({"tickets": app.ports.catalog.tickets(&caller.tenant, &filter).await?})))
+    Ok(said(json!({"tickets": app.ports.catalog.tickets(&caller.tenant, &filter).await?})))
 }
 
 /// One ticket.
 #[utoipa::path(get, path = "/api/v1/tickets/{id}", tag = "Alerts and tickets", params(("id" = i64, Path)),
     responses((status = 200, description = "the ticket"), (status = 404, description = "there is none")))]
 pub(crate) async fn ticket(State(app): State<Shared>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<Value>> {
-    Ok(Json(shapes::json(&app.ports.catalog.ticket(&caller.tenant, id).await?)))
+    Ok(said(shapes::json(&app.ports.catalog.ticket(&caller.tenant, id).await?)))
 }
 
 /// What changes on a ticket; what is left out stays.
@@ -141,5 +142,5 @@ pub(crate) async fn update_ticket(
     let entry = TicketEntry { time_ms: app.clock.now_ms(), actor: caller.actor.clone(), text: text.clone() };
     app.ports.catalog.update_ticket(&caller.tenant, id, state, change.owner.as_deref(), &entry).await?;
     note(&app, &caller, "ticket.update", &format!("ticket {id}"), &text).await;
-    Ok(Json(shapes::json(&app.ports.catalog.ticket(&caller.tenant, id).await?)))
+    Ok(said(shapes::json(&app.ports.catalog.ticket(&caller.tenant, id).await?)))
 }

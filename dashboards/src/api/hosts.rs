@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use serde_json::{Value, json};
 use vocab::entity::{Entity, EntityKind};
 use vocab::ports::catalog::EntityFilter;
-use vocab::{Alert, AlertState, Ctx, ErrorKind, TimestampMs};
+use vocab::{Alert, AlertState, Ctx, ErrorKind, Sentence, TimestampMs};
 
-use super::services::chart;
+use super::said::said;
+use super::services::{alert_fires, chart};
 use super::shapes::{self, number};
 use super::view::{ByLabel, View, quoted};
 use crate::app::{Caller, Shared};
@@ -78,7 +79,7 @@ impl Numbers {
 pub(super) struct HostRow {
     pub(super) host: String,
     pub(super) health: &'static str,
-    pub(super) reason: String,
+    pub(super) reason: Sentence,
     instance: String,
     pub(super) json: Value,
 }
@@ -141,21 +142,20 @@ fn host_row(
     let (memory, disk) = (get(&numbers.memory_used), get(&numbers.disk));
     let is_known = numbers.uptime.contains_key(instance) || numbers.cpu.contains_key(instance);
     let firing = alerts.iter().find(|a| a.state == AlertState::Firing);
-    let full = [("memory", memory), ("a filesystem", disk)]
+    let full = [("health.memory_full", memory), ("health.filesystem_full", disk)]
         .into_iter()
-        .filter_map(|(what, share)| share.map(|s| (what, s)))
+        .filter_map(|(key, share)| share.map(|s| (key, s)))
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .filter(|(_, share)| *share >= FULL_WARNING);
     let is_stale = last_seen_ms.is_none_or(|seen| now_ms - seen > STALE_MS);
+    let fills = |(key, share): (&str, f64)| Sentence::say(key, [("percent", format!("{:.0}", share * 100.0).into())]);
     let (health, reason) = match (full, firing) {
-        (Some((what, share)), _) if share >= FULL_CRITICAL => {
-            ("critical", format!("{what} is {:.0} % full", share * 100.0))
-        }
-        (_, Some(alert)) => ("warning", format!("the alert {} is firing", alert.rule)),
-        (Some((what, share)), None) => ("warning", format!("{what} is {:.0} % full", share * 100.0)),
-        (None, None) if is_known => ("ok", String::new()),
-        (None, None) if is_stale => ("unknown", "it was not seen for a while".to_owned()),
-        (None, None) => ("unknown", "it has no metrics yet".to_owned()),
+        (Some(full), _) if full.1 >= FULL_CRITICAL => ("critical", fills(full)),
+        (_, Some(alert)) => ("warning", alert_fires(alert)),
+        (Some(full), None) => ("warning", fills(full)),
+        (None, None) if is_known => ("ok", Sentence::verbatim("")),
+        (None, None) if is_stale => ("unknown", Sentence::say("health.unseen", [])),
+        (None, None) => ("unknown", Sentence::say("health.no_metrics", [])),
     };
     let json = json!({
         "host": name,
@@ -163,7 +163,7 @@ fn host_row(
         "room": label("room"),
         "rack": label("rack"),
         "health": health,
-        "health_reason": reason,
+        "health_reason": reason.text,
         "cpu_ratio": number(get(&numbers.cpu)),
         "memory_ratio": number(memory),
         "disk_ratio": number(disk),
@@ -187,7 +187,7 @@ fn host_row(
 pub(crate) async fn list(State(app): State<Shared>, caller: Caller, params: Params) -> ApiResult<Json<Value>> {
     let range = params.range(app.clock.now_ms())?;
     let (rows, _) = rows(&app, &caller, range).await?;
-    Ok(Json(json!({"hosts": rows.into_iter().map(|r| r.json).collect::<Vec<_>>()})))
+    Ok(said(json!({"hosts": rows.into_iter().map(|r| r.json).collect::<Vec<_>>()})))
 }
 
 /// One host with its charts, containers, filesystems and alerts.
@@ -219,7 +219,7 @@ pub(crate) async fn get(
         }
     };
     let (filesystems, containers) = app.run(&caller, app.config.query_timeout, work).await?;
-    Ok(Json(json!({
+    Ok(said(json!({
         "host": row.json,
         "charts": charts(&of),
         "containers": containers,

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use vocab::ports::catalog::{ChangeFilter, TicketFilter};
+use vocab::sentence::read_all;
 use vocab::ticket::TicketState;
-use vocab::{AlertState, TimestampMs};
+use vocab::{AlertState, Sentence, TimestampMs};
 
+use super::said::said_with;
 use super::{hosts, services, shapes};
 use crate::app::{Caller, Shared};
 use crate::error::ApiResult;
@@ -51,19 +53,22 @@ pub(crate) async fn overview(State(app): State<Shared>, caller: Caller, params: 
         attention.push(row(severity, what, Some(since), alert.labels.get("service").unwrap_or_default(), &href));
     }
     // A service or host that is only unwell because of an alert is in the list already.
-    let unwell = |health: &str, reason: &str| health != "ok" && !reason.starts_with("the alert ");
+    let unwell = |health: &str, reason: &Sentence| health != "ok" && reason.key != services::ALERT_FIRES;
+    let mut sentences = Vec::new();
+    let mut about = |severity: &str, subject: &str, why: Vec<Sentence>, href: &str| {
+        let what = Sentence::say("attention.about", [("subject", subject.into()), ("why", why.into())]);
+        attention.push(row(severity, &what.text, None, subject, href));
+        sentences.push(what);
+    };
     for service in services.iter().filter(|s| unwell(s.health, &s.reason)) {
         let href = format!("/services/{}", encode(&service.service));
-        let what = format!("{}: {}", service.service, service.reason);
-        attention.push(row(service.health, &what, None, &service.service, &href));
+        about(service.health, &service.service, vec![service.reason.clone()], &href);
     }
     for host in hosts.iter().filter(|h| unwell(h.health, &h.reason)) {
-        let what = format!("{}: {}", host.host, host.reason);
-        attention.push(row(host.health, &what, None, &host.host, &format!("/hosts/{}", encode(&host.host))));
+        about(host.health, &host.host, vec![host.reason.clone()], &format!("/hosts/{}", encode(&host.host)));
     }
     for source in sources.iter().filter(|s| !s.healthy) {
-        let what = format!("{}: {}", source.name, source.problem);
-        attention.push(row("warning", &what, None, &source.name, "/targets"));
+        about("warning", &source.name, read_all(&source.problem), "/targets");
     }
     let order = |v: &Value| match v["severity"].as_str() {
         Some("critical") => 0,
@@ -72,13 +77,14 @@ pub(crate) async fn overview(State(app): State<Shared>, caller: Caller, params: 
     };
     attention.sort_by_key(order);
     attention.truncate(ATTENTION_MAX);
+    sentences.retain(|s| attention.iter().any(|row| row["what"] == s.text));
 
     let unhealthy = services.iter().filter(|s| matches!(s.health, "warning" | "critical")).count()
         + hosts.iter().filter(|h| matches!(h.health, "warning" | "critical")).count();
     let key = if attention.is_empty() { "overview.fine" } else { "overview.attention" };
     let args = json!({"services": services.len(), "hosts": hosts.len(), "containers": containers.len(), "unhealthy": unhealthy});
     let started = app.ports.admin.status().await.started_at_ms;
-    Ok(Json(json!({
+    let answer = json!({
         "sentence": {"key": key, "args": args},
         "counts": {
             "services": services.len(),
@@ -92,7 +98,8 @@ pub(crate) async fn overview(State(app): State<Shared>, caller: Caller, params: 
         "changes": changes.iter().map(shapes::change).collect::<Vec<_>>(),
         "collecting": hosts.is_empty() && now_ms - started < COLLECTING_MS,
         "sources": sources,
-    })))
+    });
+    Ok(said_with(answer, sentences))
 }
 
 fn row(severity: &str, what: &str, since_ms: Option<TimestampMs>, subject: &str, href: &str) -> Value {

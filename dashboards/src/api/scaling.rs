@@ -10,6 +10,7 @@ use vocab::scaling::ScalingMode;
 
 use super::alerts::{ROWS_DEFAULT, ROWS_MAX};
 use super::body::JsonBody;
+use super::said::said;
 use super::shapes;
 use super::system::note;
 use crate::app::{Caller, Shared};
@@ -25,7 +26,7 @@ async fn stopped(app: &Shared) -> Option<Value> {
 pub(crate) async fn services(State(app): State<Shared>, caller: Caller) -> Json<Value> {
     let services = app.ports.scaling.services(&caller.tenant).await;
     let services: Vec<_> = services.iter().map(shapes::scaled_service).collect();
-    Json(json!({"services": services, "stopped": stopped(&app).await}))
+    said(json!({"services": services, "stopped": stopped(&app).await}))
 }
 
 /// Scaling decisions.
@@ -41,7 +42,7 @@ pub(crate) async fn decisions(State(app): State<Shared>, caller: Caller, params:
         limit: params.number("limit", ROWS_DEFAULT, ROWS_MAX)?,
         ..DecisionFilter::default()
     };
-    Ok(Json(json!({"decisions": app.ports.catalog.decisions(&caller.tenant, &filter).await?})))
+    Ok(said(json!({"decisions": app.ports.catalog.decisions(&caller.tenant, &filter).await?})))
 }
 
 /// The stop switch.

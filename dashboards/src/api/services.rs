@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use vocab::entity::{Entity, EntityKind};
 use vocab::ports::catalog::{ChangeFilter, DecisionFilter, EntityFilter};
 use vocab::scaling::ScaledService;
-use vocab::{Alert, AlertState, Ctx, ErrorKind, TimestampMs};
+use vocab::{Alert, AlertState, Ctx, ErrorKind, Sentence, TimestampMs};
 
+use super::said::said;
 use super::shapes::{self, number};
 use super::view::{ByLabel, View, quoted};
 use crate::app::{Caller, Shared};
@@ -48,6 +49,9 @@ const FORECAST_WATCH: &str = "service_rps";
 /// The metric of that watch.
 const WATCHED: &str = "haproxy_backend_http_requests_total";
 
+/// The sentence of what is unwell because of an alert.
+pub(super) const ALERT_FIRES: &str = "health.alert";
+
 /// What is known of all services now.
 pub(super) struct Numbers {
     rps: ByLabel,
@@ -79,7 +83,7 @@ impl Numbers {
 pub(super) struct ServiceRow {
     pub(super) service: String,
     pub(super) health: &'static str,
-    pub(super) reason: String,
+    pub(super) reason: Sentence,
     pub(super) json: Value,
 }
 
@@ -132,7 +136,7 @@ fn service_row(
         "cluster": entity.map(|e| e.cluster.as_str()).or(policy.map(|p| p.cluster.as_str())).unwrap_or_default(),
         "service": name,
         "health": health,
-        "health_reason": reason,
+        "health_reason": reason.text,
         "rps": number(rps),
         "errors_ratio": number(errors),
         "p95_seconds": number(get(&numbers.p95)),
@@ -162,40 +166,47 @@ fn health(
     alerts: &[&Alert],
     last_seen_ms: Option<TimestampMs>,
     now_ms: TimestampMs,
-) -> (&'static str, String) {
+) -> (&'static str, Sentence) {
     let firing = |critical: bool| {
         let is_critical = |a: &Alert| matches!(a.labels.get("severity"), Some("critical" | "page"));
         alerts.iter().find(|a| a.state == AlertState::Firing && is_critical(a) == critical)
     };
-    let percent = |ratio: f64| format!("{:.1} % of its requests fail", ratio * 100.0);
+    let say = |key| Sentence::say(key, []);
+    let failing = |ratio: f64| Sentence::say("health.errors", [("percent", format!("{:.1}", ratio * 100.0).into())]);
     if ready == Some(0.0) && wanted.is_none_or(|w| w > 0) {
-        return ("critical", "no replica is ready".to_owned());
+        return ("critical", say("health.no_replica"));
     }
     if let Some(errors) = errors.filter(|e| *e >= ERRORS_CRITICAL) {
-        return ("critical", percent(errors));
+        return ("critical", failing(errors));
     }
     if let Some(alert) = firing(true) {
-        return ("critical", format!("the alert {} is firing", alert.rule));
+        return ("critical", alert_fires(alert));
     }
     if let Some(errors) = errors.filter(|e| *e >= ERRORS_WARNING) {
-        return ("warning", percent(errors));
+        return ("warning", failing(errors));
     }
     if let Some(alert) = firing(false) {
-        return ("warning", format!("the alert {} is firing", alert.rule));
+        return ("warning", alert_fires(alert));
     }
     if let (Some(ready), Some(wanted)) = (ready, wanted)
         && ready < f64::from(wanted)
     {
-        return ("warning", format!("{ready} of {wanted} replicas are ready"));
+        let args = [("ready", ready.to_string().into()), ("wanted", wanted.to_string().into())];
+        return ("warning", Sentence::say("health.replicas", args));
     }
     if rps.is_none() && ready.is_none() {
         return match last_seen_ms {
-            Some(seen) if now_ms - seen > STALE_MS => ("unknown", "it was not seen for a while".to_owned()),
-            Some(_) => ("ok", "it is there; nothing measures its requests".to_owned()),
-            None => ("unknown", "nothing is known of it".to_owned()),
+            Some(seen) if now_ms - seen > STALE_MS => ("unknown", say("health.unseen")),
+            Some(_) => ("ok", say("health.unmeasured")),
+            None => ("unknown", say("health.nothing_known")),
         };
     }
-    ("ok", String::new())
+    ("ok", Sentence::verbatim(""))
+}
+
+/// That an alert about something is firing.
+pub(super) fn alert_fires(alert: &Alert) -> Sentence {
+    Sentence::say(ALERT_FIRES, [("rule", alert.rule.as_str().into())])
 }
 
 /// All services.
@@ -204,7 +215,7 @@ fn health(
 pub(crate) async fn list(State(app): State<Shared>, caller: Caller, params: Params) -> ApiResult<Json<Value>> {
     let range = params.range(app.clock.now_ms())?;
     let rows: Vec<Value> = rows(&app, &caller, range).await?.into_iter().map(|r| r.json).collect();
-    Ok(Json(json!({"services": rows})))
+    Ok(said(json!({"services": rows})))
 }
 
 /// One service with its instances, charts, changes, decisions, alerts and policy.
@@ -238,7 +249,7 @@ pub(crate) async fn get(
     let work =
         async move |app: Shared, ctx: Ctx| instances(&View::new(app, ctx, time_ms), &name, &children, time_ms).await;
     let instances = app.run(&caller, app.config.query_timeout, work).await?;
-    Ok(Json(json!({
+    Ok(said(json!({
         "service": row.json,
         "instances": instances,
         "charts": charts(&service, policy.as_ref()),
@@ -419,8 +430,8 @@ mod tests {
     fn the_worst_reason_is_given_first() {
         let check = |rps, errors, ready, wanted, seen, expect: &str, part: &str| {
             let (health, reason) = health(rps, errors, ready, wanted, &[], seen, 1_000_000);
-            assert_eq!(health, expect, "{reason}");
-            assert!(reason.contains(part), "{reason}");
+            assert_eq!(health, expect, "{reason:?}");
+            assert!(reason.text.contains(part) && (part.is_empty() || reason.is_known()), "{reason:?}");
         };
         check(Some(5.0), Some(0.2), Some(0.0), Some(2), None, "critical", "no replica");
         check(Some(5.0), Some(0.2), Some(1.0), Some(2), None, "critical", "20.0 %");

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use vocab::ports::catalog::AuditEntry;
 
 use super::body::JsonBody;
+use super::said::said;
 use super::shapes;
 use crate::app::{Caller, Shared};
 use crate::error::ApiResult;
@@ -44,19 +45,19 @@ pub(crate) async fn session(State(app): State<Shared>, caller: Caller) -> Json<V
 /// Built-in and log sources.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "System", responses((status = 200, description = "sources by name")))]
 pub(crate) async fn sources(State(app): State<Shared>) -> Json<Value> {
-    Json(json!({"sources": app.ports.sources.sources().await}))
+    said(json!({"sources": app.ports.sources.sources().await}))
 }
 
 /// Periodic tasks and their last runs.
 #[utoipa::path(get, path = "/api/v1/tasks", tag = "System", responses((status = 200, description = "tasks by name")))]
 pub(crate) async fn tasks(State(app): State<Shared>) -> Json<Value> {
-    Json(json!({"tasks": app.ports.admin.status().await.tasks}))
+    said(json!({"tasks": app.ports.admin.status().await.tasks}))
 }
 
 /// The process as its operator sees it.
 #[utoipa::path(get, path = "/api/v1/status", tag = "System", responses((status = 200, description = "memory, store, tasks, configuration, warnings")))]
 pub(crate) async fn status(State(app): State<Shared>) -> Json<Value> {
-    Json(shapes::json(&app.ports.admin.status().await))
+    said(shapes::json(&app.ports.admin.status().await))
 }
 
 /// How series spread over names and labels.

@@ -603,7 +603,7 @@ async function api(request, url, response) {
     case 'admin/reload':
       return {};
     case 'cardinality':
-      return { series: 4812, metrics: metricNames.slice(0, 20).map((name, at) => ({ name, series: 900 >> Math.floor(at / 2) })), labels: [{ name: 'instance', values: 40 }, { name: 'device', values: 12 }, { name: 'mode', values: 8 }] };
+      return { series: 4812, metrics: metricNames.slice(0, 20).map((name, at) => ({ name, series: 900 >> Math.floor(at / 2) })), labels: [{ name: 'instance', values: 40 }, { name: 'device', values: 12 }, { name: 'mode', values: 8 }], pairs: [{ name: 'job=node', series: 1200 }, { name: 'instance=10.0.0.1:9100', series: 130 }], churn: { hours: Array.from({ length: 24 }, (_, at) => ({ start_ms: minuteStart() - (24 - at) * 60 * MINUTE, created: Math.round(40 * (1 + wave(2, at * MINUTE))) })), metrics: [{ name: 'container_cpu_usage_seconds_total', created: 12 }] } };
     default:
   }
   if (parts[0] === 'services' && names.includes(parts[1])) {

@@ -60,6 +60,13 @@ export function untranslated(keys) {
   return found.slice(0, 5);
 }
 
+/** Runs in the page, shown in Chinese: what the server says that is still English. */
+export function foreignSentences() {
+  const said = document.querySelectorAll('.scaling-status, .decision-why, .decision-detail p:first-child, .decision-detail td:last-child');
+  const texts = [...said].map((element) => element.textContent.trim());
+  return texts.filter((text) => /[a-z]{3,} [a-z]{2,}/.test(text) && !/[\u4e00-\u9fff]/.test(text)).slice(0, 3);
+}
+
 /** Runs in the page, after axe's own code: its violations in short. */
 export async function axeProblems() {
   const result = await window.axe.run(document, {

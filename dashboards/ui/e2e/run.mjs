@@ -2,6 +2,9 @@
 //
 //   TIDEWATCH_URL=http://127.0.0.1:9090 OUT=screenshots node e2e/run.mjs
 //
+// With ADVISING=SERVICE it also approves that service's waiting decision and switches its mode; with PICTURES=DIR it makes the
+// README's pictures there.
+//
 // Visits every page at two widths, in both themes and languages; writes a screenshot of each; prints one line per group of
 // checks and, last, `N passed, N failed`.
 import { chromium } from 'playwright-core';
@@ -9,7 +12,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { axeProblems, layoutProblems, untranslated } from './checks.mjs';
+import { axeProblems, foreignSentences, layoutProblems, untranslated } from './checks.mjs';
 
 const require = createRequire(import.meta.url);
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -17,6 +20,10 @@ const server = (process.env.TIDEWATCH_URL ?? 'http://127.0.0.1:9090').replace(/\
 const out = path.resolve(process.env.OUT ?? 'e2e-out');
 /** Only pages whose name contains it, for work on one page. */
 const only = process.env.ONLY ?? '';
+/** A service that asks a person before it is scaled, with a decision that waits; without it nothing is approved. */
+const advising = process.env.ADVISING ?? '';
+/** Folder of the README's pictures; without it none are made. */
+const pictures = process.env.PICTURES ?? '';
 
 const WIDTHS = [
   { name: '1440', width: 1440, height: 900 },
@@ -74,6 +81,8 @@ async function pageList() {
   const services = (await api('/api/v1/services'))?.services ?? [];
   const service = services.find((row) => row.autoscaled) ?? services[0];
   if (service) pages.push(['service', `/services/${encodeURIComponent(service.service)}`]);
+  const decided = service && (await api(`/api/v1/scaling/decisions?service=${encodeURIComponent(service.service)}&changes_only=true&limit=1`))?.decisions?.[0];
+  if (decided) pages.push(['autoscaling-decision', `/autoscaling?service=${encodeURIComponent(service.service)}&decision=${decided.id}&from=now-15m`]);
   const tickets = (await api('/api/v1/tickets?limit=10'))?.tickets ?? [];
   if (tickets[0]) pages.push(['ticket', `/tickets/${tickets[0].id}`]);
   return pages.filter(([name]) => name.includes(only));
@@ -169,6 +178,7 @@ async function matrix(browser) {
           check('pages are ready', subject, [late]);
           check('nothing sticks out or is cut', subject, await tab.page.evaluate(layoutProblems));
           check('every text has its words', subject, await tab.page.evaluate(untranslated, Object.keys(words.en)));
+          if (language === 'zh') check('the server’s sentences are Chinese too', subject, await tab.page.evaluate(foreignSentences));
           // Contrast and structure do not depend on the language.
           if (language === (viewport.name === '390' ? 'zh' : 'en')) {
             if (!(await tab.page.evaluate(() => 'axe' in window))) await tab.page.evaluate(axeSource);
@@ -434,6 +444,155 @@ async function language(browser) {
   await tab.close();
 }
 
+/** Lines appear as they are written, stand still while paused, and go on. */
+async function liveTail(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  const { page } = tab;
+  const text = (key) => words.en[key];
+  await goto(tab, '/logs');
+  const newest = () => page.locator('.log-rows .log-item').first().innerText();
+  /** A line is written that nobody wrote before; the server says which lines are new. */
+  const changes = async (from) => {
+    const deadline = Date.now() + READY_MS;
+    while (Date.now() < deadline) {
+      const now = await newest();
+      if (now !== from) return;
+      await page.waitForTimeout(50);
+    }
+    throw new Error('no new line within 15 s');
+  };
+  let stood = '';
+  await scenario('logs are followed live', tab, [
+    [
+      'lines appear',
+      async () => {
+        await page.getByRole('button', { name: text('logs.live_start') }).click();
+        await page.waitForURL(/live=1/, { timeout: READY_MS });
+        await page.locator('.log-rows .log-item').first().waitFor({ timeout: READY_MS });
+        await changes(await newest());
+      },
+    ],
+    [
+      'paused they stand still while others wait',
+      async () => {
+        await page.getByRole('button', { name: text('logs.pause'), exact: true }).click();
+        await page.getByText(/paused; .*[1-9].* lines? waits?/).waitFor({ timeout: READY_MS });
+        stood = await newest();
+        await page.waitForTimeout(1000);
+        if ((await newest()) !== stood) throw new Error('a line came while paused');
+      },
+    ],
+    [
+      'resumed they go on',
+      async () => {
+        await page.getByRole('button', { name: text('logs.resume'), exact: true }).click();
+        await changes(stood);
+        await shoot(tab, 'logs-live-1440-light-en');
+      },
+    ],
+    [
+      'stopped the search is back',
+      async () => {
+        await page.getByRole('button', { name: text('logs.live_stop') }).click();
+        await page.waitForURL((url) => !url.searchParams.has('live'), { timeout: READY_MS });
+        await page.locator('.histogram, .log-histogram, figure, .facets').first().waitFor({ timeout: READY_MS });
+      },
+    ],
+  ]);
+  check('no error on the console', 'live tail', tab.state.errors.slice(0, 3));
+  await tab.close();
+}
+
+/** A person approves a decision, then says how far the autoscaler may go; the server is asked what became of it. */
+async function scaling(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  const { page } = tab;
+  const text = (key) => words.en[key];
+  const until = async (what, is) => {
+    const deadline = Date.now() + 2 * READY_MS;
+    while (Date.now() < deadline) {
+      if (await is()) return;
+      await page.waitForTimeout(100);
+    }
+    throw new Error(`${what}: not within ${(2 * READY_MS) / 1000} s`);
+  };
+  const service = async () => (await api('/api/v1/scaling/services'))?.services.find((row) => row.service === advising);
+  const decision = async (id) => (await api(`/api/v1/scaling/decisions?service=${encodeURIComponent(advising)}&limit=100`))?.decisions.find((row) => row.id === id);
+  const waiting = (await api(`/api/v1/scaling/decisions?service=${encodeURIComponent(advising)}&limit=100`))?.decisions.find((row) => row.state === 'awaiting_approval');
+  const modeButton = (mode) => page.locator('.mode .segments button', { hasText: text(`mode.${mode}`) });
+  const sets = (mode) => [
+    `mode ${mode}`,
+    async () => {
+      await modeButton(mode).click();
+      if (mode === 'act') {
+        await page.locator('dialog').waitFor({ timeout: READY_MS });
+        await page.locator('dialog').getByRole('button', { name: text('mode.act'), exact: true }).click();
+      }
+      await until(`the server says ${mode}`, async () => (await service())?.mode === mode);
+      await page.locator(`.mode .segments button[aria-pressed="true"]`, { hasText: text(`mode.${mode}`) }).waitFor({ timeout: READY_MS });
+    },
+  ];
+  await goto(tab, `/autoscaling?service=${encodeURIComponent(advising)}&from=now-15m`);
+  await scenario('a person decides on the page', tab, [
+    [
+      'a decision waits and is approved',
+      async () => {
+        if (!waiting) throw new Error(`no decision of ${advising} waits`);
+        await page.getByRole('button', { name: text('decision.approve') }).first().click({ timeout: READY_MS });
+        await until('it is carried out', async () => ['acted', 'verified'].includes((await decision(waiting.id))?.state));
+        await until('the replicas are wanted', async () => ((await service())?.wanted ?? 0) >= waiting.to);
+      },
+    ],
+    [
+      'the page shows it',
+      async () => {
+        await page.locator('.decisions').getByText(new RegExp(`${text('decision.acted')}|${text('decision.verified')}`)).first().waitFor({ timeout: READY_MS });
+      },
+    ],
+    sets('observe'),
+    sets('advise'),
+    sets('act'),
+    [
+      'everything is stopped, and goes on',
+      async () => {
+        for (const [key, stopped] of [['scaling.stop_all', true], ['scaling.start_all', false]]) {
+          await page.locator('.sentence-aside').getByRole('button', { name: text(key) }).click({ timeout: READY_MS });
+          await page.locator('dialog').getByRole('button', { name: text(key), exact: true }).click({ timeout: READY_MS });
+          await until(key, async () => ((await api('/api/v1/scaling/services'))?.stopped !== null) === stopped);
+        }
+      },
+    ],
+  ]);
+  check('no error on the console', 'scaling', tab.state.errors.slice(0, 3));
+  await tab.close();
+}
+
+/** What the README shows. */
+async function takePictures(browser) {
+  const service = (await api('/api/v1/services'))?.services.filter((row) => row.autoscaled).find((row) => row.service !== advising)?.service ?? '';
+  const query = 'sum by (service) (rate(haproxy_backend_http_requests_total{service!=""}[10s]))';
+  const shots = [
+    ['overview', '/'],
+    ['services', '/services'],
+    ['hosts', '/hosts'],
+    ['metrics', `/explore?q=${encodeURIComponent(query)}`],
+    ['logs', '/logs?q=status:200'],
+    ['alerts', '/alerts'],
+    ['scaling', `/autoscaling?service=${encodeURIComponent(service)}`],
+    ['reports', '/reports'],
+    ['targets', '/targets'],
+    ['status', '/status'],
+  ];
+  await mkdir(pictures, { recursive: true });
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  for (const [name, route] of shots) {
+    const late = await goto(tab, `${route}${route.includes('?') ? '&' : '?'}from=now-5m`);
+    check('pictures are made', name, [late]);
+    await tab.page.screenshot({ path: path.join(pictures, `${name}.png`) });
+  }
+  await tab.close();
+}
+
 async function unknownPage(browser) {
   const tab = await openPage(browser, WIDTHS[0], 'en');
   await scenario('an unknown page says so', tab, [
@@ -455,8 +614,10 @@ const browser = await chromium.launch({
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
 try {
+  if (pictures) await takePictures(browser);
   await matrix(browser);
-  if (!only) for (const part of [rail, keyboard, queries, language, unknownPage]) await part(browser);
+  const parts = [rail, keyboard, queries, language, unknownPage, ...(advising ? [liveTail, scaling] : [])];
+  if (!only) for (const part of parts) await part(browser);
 } finally {
   await browser.close();
 }

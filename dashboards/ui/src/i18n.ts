@@ -1,6 +1,7 @@
 // The language of the page. One catalogue per language, keys by meaning; plurals and numbers through Intl.
 import { useMemo, useSyncExternalStore } from 'react';
 import { getPreference, setPreference } from './preferences';
+import { sayIn, type SaidCatalogue } from './sentences';
 
 export type Language = 'en' | 'zh';
 export const LANGUAGES: readonly Language[] = ['en', 'zh'];
@@ -15,7 +16,13 @@ const load: Record<Language, () => Promise<{ default: Catalogue }>> = {
   zh: () => import('./locales/zh.json'),
 };
 
+/** What the server says is English; other languages have it in a catalogue of its own. */
+const loadSaid: Partial<Record<Language, () => Promise<{ default: SaidCatalogue }>>> = {
+  zh: () => import('./locales/said.zh.json'),
+};
+
 const catalogues = new Map<Language, Catalogue>();
+const saidCatalogues = new Map<Language, SaidCatalogue>();
 const listeners = new Set<() => void>();
 let current: Language = 'en';
 
@@ -30,7 +37,11 @@ export function pickLanguage(server: string | null): Language {
 }
 
 export async function applyLanguage(language: Language) {
-  if (!catalogues.has(language)) catalogues.set(language, (await load[language]()).default);
+  if (!catalogues.has(language)) {
+    const [words, said] = await Promise.all([load[language](), loadSaid[language]?.()]);
+    catalogues.set(language, words.default);
+    if (said) saidCatalogues.set(language, said.default);
+  }
   current = language;
   document.documentElement.lang = language === 'zh' ? 'zh-Hans' : 'en';
   listeners.forEach((listener) => listener());
@@ -65,6 +76,8 @@ interface Words {
   t: Translate;
   /** Whether a key that came from the server is known. */
   has: (key: string) => boolean;
+  /** A sentence of the server in the page's language. */
+  say: (text: string) => string;
   language: Language;
   locale: string;
 }
@@ -80,6 +93,7 @@ export function useWords(): Words {
   return useMemo(() => {
     const catalogue = catalogues.get(language) ?? {};
     const locale = LOCALE[language];
-    return { t: (key, args) => message(catalogue, locale, key, args), has: (key) => key in catalogue, language, locale };
+    const said = saidCatalogues.get(language) ?? null;
+    return { t: (key, args) => message(catalogue, locale, key, args), has: (key) => key in catalogue, say: (text) => sayIn(said, text), language, locale };
   }, [language]);
 }

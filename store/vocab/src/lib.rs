@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`time`], [`tenant`], [`labels`], [`matcher`], [`sample`] and [`log_record`] are what is measured;
 //! [`entity`], [`resolve`] and [`change_event`] say what it is measured on; [`alert`], [`ticket`], [`report`] and
-//! [`scaling`] are what is concluded and done; [`budget`], [`cancel`], [`context`], [`error`], [`problems`] and [`telemetry`] are
+//! [`scaling`] are what is concluded and done, [`sentence`] how it is said; [`budget`], [`cancel`], [`context`], [`error`], [`problems`] and [`telemetry`] are
 //! the manners of every call; [`ports`] are the traits at the edges between rooms.
 
 pub mod alert;
@@ -25,6 +25,7 @@ pub mod report;
 pub mod resolve;
 pub mod sample;
 pub mod scaling;
+pub mod sentence;
 pub mod telemetry;
 pub mod tenant;
 pub mod testing;
@@ -44,5 +45,6 @@ pub use log_record::{LogRecord, Severity};
 pub use matcher::{MatchOp, Matcher};
 pub use problems::{Problem, Problems};
 pub use sample::{STALE_NAN, is_stale_nan};
+pub use sentence::Sentence;
 pub use tenant::TenantId;
 pub use time::{Clock, TimestampMs};

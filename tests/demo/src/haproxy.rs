@@ -1,4 +1,4 @@
-//! HAProxy in front of the demo service: Prometheus endpoint, CSV page and runtime socket on, access log to Tidewatch.
+//! HAProxy in front of the demo services: Prometheus endpoint, CSV page and runtime socket on, access log to Tidewatch.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +14,10 @@ pub const BACKEND: &str = "web";
 /// A running HAProxy.
 #[derive(Debug)]
 pub struct HaProxy {
-    /// Where the load goes.
+    /// Where the load of the first backend goes.
     pub port: u16,
+    /// Where the load of each backend goes, in their order.
+    pub ports: Vec<u16>,
     /// `/metrics` and the stats page.
     pub stats_port: u16,
     /// The runtime socket.
@@ -29,10 +31,20 @@ impl HaProxy {
     /// # Errors
     /// When HAProxy is not installed or does not come up.
     pub async fn start(dir: &Path, slots: u32, syslog_port: u16) -> Result<Self> {
-        let (port, stats_port) = (free_port()?, free_port()?);
+        Self::start_with(dir, &[BACKEND], slots, syslog_port).await
+    }
+
+    /// The same with several backends, each with a port of its own.
+    ///
+    /// # Errors
+    /// When HAProxy is not installed or does not come up.
+    pub async fn start_with(dir: &Path, backends: &[&str], slots: u32, syslog_port: u16) -> Result<Self> {
+        let stats_port = free_port()?;
+        let ports = backends.iter().map(|_| free_port()).collect::<Result<Vec<u16>>>()?;
+        let port = *ports.first().context("HAProxy needs a backend")?;
         let socket = dir.join("haproxy.sock");
         let config = dir.join("haproxy.cfg");
-        std::fs::write(&config, configuration(port, stats_port, &socket, slots, syslog_port))?;
+        std::fs::write(&config, configuration(backends, &ports, stats_port, &socket, slots, syslog_port))?;
         let program = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"]
             .into_iter()
             .find(|p| Path::new(p).exists())
@@ -47,7 +59,7 @@ impl HaProxy {
             tokio::net::TcpStream::connect(("127.0.0.1", stats_port)).await.is_ok()
         })
         .await?;
-        Ok(Self { port, stats_port, socket, server })
+        Ok(Self { port, ports, stats_port, socket, server })
     }
 
     /// Stops it.
@@ -59,8 +71,16 @@ impl HaProxy {
     }
 }
 
-fn configuration(port: u16, stats_port: u16, socket: &Path, slots: u32, syslog_port: u16) -> String {
+fn configuration(
+    backends: &[&str],
+    ports: &[u16],
+    stats_port: u16,
+    socket: &Path,
+    slots: u32,
+    syslog_port: u16,
+) -> String {
     let socket = socket.display();
+    let backends: String = backends.iter().zip(ports).map(|(name, port)| backend(name, *port, slots)).collect();
     format!(
         "global
     maxconn 4000
@@ -88,16 +108,22 @@ frontend stats
     http-request use-service prometheus-exporter if {{ path /metrics }}
     stats enable
     stats uri /haproxy
+{backends}"
+    )
+}
 
-frontend entry
+fn backend(name: &str, port: u16, slots: u32) -> String {
+    format!(
+        "
+frontend {name}-entry
     bind 127.0.0.1:{port}
-    default_backend {BACKEND}
+    default_backend {name}
 
-backend {BACKEND}
+backend {name}
     balance leastconn
     option httpchk GET /health
     default-server check inter 500ms fall 1 rise 1 init-addr none
-    server-template {BACKEND} {slots} 127.0.0.1:1 disabled
+    server-template {name} {slots} 127.0.0.1:1 disabled
 "
     )
 }

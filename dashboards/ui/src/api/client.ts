@@ -1,4 +1,5 @@
 // Requests to the server, and whether it answers at all.
+import { remember } from '../sentences';
 import type { ApiProblem } from './types';
 
 /** What a request failed with: the server's own words, or that it did not answer. */
@@ -84,6 +85,7 @@ async function send(path: string, init: RequestInit): Promise<unknown> {
     body = null;
   }
   if (!response.ok) throw problemOf(body, response.status);
+  remember(body);
   return body;
 }
 

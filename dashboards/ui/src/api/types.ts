@@ -410,4 +410,8 @@ export interface Cardinality {
   series: number;
   metrics: { name: string; series: number }[];
   labels: { name: string; values: number }[];
+  /** Pairs `label=value`. */
+  pairs?: { name: string; series: number }[];
+  /** New series: by hour, oldest first, and by metric lately. */
+  churn?: { hours: { start_ms: number; created: number }[]; metrics: { name: string; created: number }[] };
 }

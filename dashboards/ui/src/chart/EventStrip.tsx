@@ -11,7 +11,7 @@ import { AXIS_PX, RIGHT_PX } from './Plot';
 const REACH_PX = 12;
 
 export function EventStrip({ events, times }: { events: Change[]; times: number[] }) {
-  const { t, locale } = useWords();
+  const { t, locale, say } = useWords();
   const { utc } = useTime();
   const [open, setOpen] = useState<number | null>(null);
   const first = (times[0] ?? 0) * 1000;
@@ -71,7 +71,7 @@ export function EventStrip({ events, times }: { events: Change[]; times: number[
             }}
           >
             <b>{t(`change.${shown.kind}`)}</b> <time>{fullTime(shown.time_ms, { locale, utc })}</time>
-            <p>{shown.summary}</p>
+            <p>{say(shown.summary)}</p>
           </div>
         )}
       </div>

@@ -36,6 +36,8 @@ export const RIGHT_PX = 18;
 /** Lines named at the crosshair. */
 const NAMED = 8;
 
+/** There is no half replica. */
+const WHOLE_STEPS = [1, 10, 100, 1000, 10_000, 100_000].flatMap((power) => [1, 2, 5].map((times) => times * power));
 const IEC_STEPS = Array.from({ length: 52 }, (_, power) => 2 ** power);
 
 export function Plot({ frame, unit, height, thresholds, isolated, highlighted, logScale, label }: Props) {
@@ -64,6 +66,7 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
     const element = host.current;
     if (!element || width === 0) return;
     const colour = tokens(element);
+    const isWhole = unit === 'count' && frame.lines.every((line) => line.kind === 'step');
     const clock = { locale, utc };
     const showTip = (u: uPlot) => renderTip(u, tip.current, live.current.frame, live.current.isolated, unit, clock, colour);
     const options: uPlot.Options = {
@@ -120,7 +123,7 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
           gap: 6,
           size: AXIS_PX,
           space: 32,
-          incrs: unit === 'bytes' || unit === 'bytes_per_second' ? IEC_STEPS : undefined,
+          incrs: unit === 'bytes' || unit === 'bytes_per_second' ? IEC_STEPS : isWhole ? WHOLE_STEPS : undefined,
           values: (_u, splits) => splits.map((split) => (split === null ? '' : formatValue(split, unit, locale))),
         },
       ],

@@ -52,6 +52,11 @@ export function seconds(value: number, locale = 'en'): string {
   return `${figure(value / 86_400, locale)} d`;
 }
 
+function coresWord(value: number, locale: string): string {
+  if (locale.startsWith('zh')) return '核';
+  return value === 1 ? 'core' : 'cores';
+}
+
 export function formatValue(value: number | null | undefined, unit: Unit, locale = 'en'): string {
   if (value === null || value === undefined || Number.isNaN(value)) return UNKNOWN;
   if (!Number.isFinite(value)) return value > 0 ? '+∞' : '−∞';
@@ -69,7 +74,7 @@ export function formatValue(value: number | null | undefined, unit: Unit, locale
     case 'rps':
       return `${Math.abs(value) >= 100_000 ? scaled(value, 1000, SI, locale) : figure(value, locale)}/s`;
     case 'cores':
-      return figure(value, locale);
+      return `${figure(value, locale)} ${coresWord(value, locale)}`;
     case 'count':
     case 'none':
       return Math.abs(value) >= 100_000 ? scaled(value, 1000, SI, locale) : figure(value, locale);

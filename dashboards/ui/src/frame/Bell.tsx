@@ -18,7 +18,7 @@ interface PromAlerts {
 const LISTED = 8;
 
 export function Bell() {
-  const { t, locale } = useWords();
+  const { t, locale, say } = useWords();
   const loaded = useLoad('/api/v1/alerts', (signal) => getJson<PromAlerts>('/api/v1/alerts', signal));
   useLive(['alert'], loaded.reload);
   const firing = (loaded.data?.data.alerts ?? []).filter((alert) => alert.state === 'firing');
@@ -33,7 +33,7 @@ export function Bell() {
                 <Mark kind={severityMark(alert.labels.severity)} bare />
                 <span>
                   <b>{alert.labels.alertname}</b>
-                  <small>{alert.annotations.summary ?? alert.labels.service ?? alert.labels.instance ?? ''}</small>
+                  <small>{say(alert.annotations.summary ?? alert.labels.service ?? alert.labels.instance ?? '')}</small>
                 </span>
                 <time>{ago(Date.parse(alert.activeAt), locale)}</time>
               </To>

@@ -188,12 +188,12 @@ function AlertTimeline({ alerts }: { alerts: Alert[] }) {
 const ORDER = { open: 0, acknowledged: 1, resolved: 2, closed: 3 };
 
 function Tickets({ rows }: { rows: Ticket[] }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const href = useHref();
   const columns: Column<Ticket>[] = [
     { id: 'id', title: '#', render: (row) => <To path={ticketPath(row.id)}>#{row.id}</To>, sort: (row) => row.id },
     { id: 'state', title: t('column.state'), render: (row) => <TicketMark ticket={row} />, sort: (row) => ORDER[row.state] },
-    { id: 'title', title: t('column.title'), render: (row) => <span className="name" title={row.title}>{row.title}</span>, sort: (row) => row.title, grow: true },
+    { id: 'title', title: t('column.title'), render: (row) => <span className="name" title={say(row.title)}>{say(row.title)}</span>, sort: (row) => row.title, grow: true },
     { id: 'service', title: t('column.service'), render: (row) => <ServiceLink service={row.service} />, sort: (row) => row.service, wideOnly: true },
     { id: 'owner', title: t('column.owner'), render: (row) => row.owner || <span className="unknown">{t('ticket.nobody')}</span>, sort: (row) => row.owner, wideOnly: true },
     { id: 'opened', title: t('column.opened'), render: (row) => <Time ms={row.opened_at_ms} relative />, sort: (row) => row.opened_at_ms, figure: true },

@@ -17,7 +17,7 @@ import { Icon } from '../ui/Icon';
 import { servicePath, To, useParam } from '../ui/links';
 import { Mark } from '../ui/Mark';
 import { Empty, Panel, Ready } from '../ui/Panel';
-import { DecisionList } from './decisions';
+import { DecisionList, useNames } from './decisions';
 import { Facts, Sentence, Time } from './parts';
 
 const MODES: Mode[] = ['observe', 'advise', 'act'];
@@ -113,7 +113,8 @@ function StopSwitch({ stopped, onDone }: { stopped: Stopped | null; onDone: () =
 }
 
 function One({ service, reload }: { service: ScaledService; reload: () => void }) {
-  const { t, locale } = useWords();
+  const named = useNames();
+  const { t, locale, say } = useWords();
   const { range } = useTime();
   const loaded = useApi<{ decisions: Decision[] }>(
     withParams('/api/v1/scaling/decisions', {
@@ -134,7 +135,7 @@ function One({ service, reload }: { service: ScaledService; reload: () => void }
     <>
       {service.notes.map((note) => (
         <p key={note} className="note">
-          <Mark kind="unknown" word={t('scaling.note')} /> {note}
+          <Mark kind="unknown" word={t('scaling.note')} /> {say(note)}
         </p>
       ))}
       <div className="scaling-head">
@@ -142,7 +143,7 @@ function One({ service, reload }: { service: ScaledService; reload: () => void }
           facts={[
             [t('column.service'), <To key="v" path={servicePath(service.service)}>{service.service}</To>],
             [t('column.replicas'), `${service.ready ?? '?'}/${service.wanted ?? '?'} (${service.min}–${service.max})`],
-            [t('scaling.targets'), service.targets.join(' · ') || '–'],
+            [t('scaling.targets'), service.targets.map(say).join(' · ') || '–'],
             [t('scaling.hold'), seconds(service.hold_seconds, locale)],
             [t('column.orchestrator'), service.orchestrator],
             [t('scaling.last_round'), <Time key="v" ms={service.last_round_ms} relative />],
@@ -150,7 +151,7 @@ function One({ service, reload }: { service: ScaledService; reload: () => void }
         />
         <ModeSwitch service={service} onDone={reload} />
       </div>
-      <p className="scaling-status">{service.status}</p>
+      <p className="scaling-status">{say(service.status)}</p>
       <Charts service={service} decisions={decisions} />
       <div className="columns two-one">
         <Panel title={t('scaling.decisions')} note={t('count.decisions', { count: decisions.length })}>
@@ -168,9 +169,9 @@ function One({ service, reload }: { service: ScaledService; reload: () => void }
           <ul className="seen">
             {service.seen.map((metric) => (
               <li key={metric.name}>
-                <span>{metric.name}</span>
+                <span>{named('metric', metric.name)}</span>
                 <b>{formatValue(metric.value, 'none', locale)}</b>
-                <small>{metric.note || (metric.age_ms !== null ? t('decision.age', { age: seconds(metric.age_ms / 1000, locale) }) : '')}</small>
+                <small>{say(metric.note) || (metric.age_ms !== null ? t('decision.age', { age: seconds(metric.age_ms / 1000, locale) }) : '')}</small>
               </li>
             ))}
           </ul>
@@ -226,7 +227,7 @@ function ModeSwitch({ service, onDone }: { service: ScaledService; onDone: () =>
 }
 
 function Charts({ service, decisions }: { service: ScaledService; decisions: Decision[] }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const { range, spec } = useTime();
   const loaded = useBatch(
     [
@@ -264,7 +265,7 @@ function Charts({ service, decisions }: { service: ScaledService; decisions: Dec
     service: decision.service,
     subject: '',
     actor: 'autoscaler',
-    summary: `${decision.from} → ${decision.to}: ${decision.reason}`,
+    summary: `${decision.from} → ${decision.to}: ${say(decision.reason)}`,
     details: {},
   }));
   const unit = service.load_query ? inferUnit(service.load_query) : 'none';

@@ -26,12 +26,12 @@ export function Host() {
 }
 
 function Body({ data }: { data: HostDetail }) {
-  const { t, locale } = useWords();
+  const { t, locale, say } = useWords();
   const row = data.host;
   return (
     <>
       <Sentence kind={row.health} aside={<To path={logsPath(`host:"${row.host}"`)}>{t('service.logs')}</To>}>
-        <b className="subject">{row.host}</b> {row.health_reason || t(`health.${row.health}`)}
+        <b className="subject">{row.host}</b> {say(row.health_reason) || t(`health.${row.health}`)}
       </Sentence>
       <Facts
         facts={[

@@ -25,7 +25,7 @@ export function Ratio({ value }: { value: number | null }) {
 }
 
 export function Hosts() {
-  const { t, locale } = useWords();
+  const { t, locale, say } = useWords();
   const [filter, setFilter] = useParam('filter');
   const href = useHref();
   const { range } = useTime();
@@ -69,7 +69,7 @@ export function Hosts() {
               {hosts.length === 0
                 ? t('hosts.none')
                 : bad.length
-                  ? t('hosts.bad', { bad: bad.length, count: hosts.length, worst: bad[0]?.host, reason: bad[0]?.health_reason })
+                  ? t('hosts.bad', { bad: bad.length, count: hosts.length, worst: bad[0]?.host, reason: say(bad[0]?.health_reason ?? '') })
                   : t('hosts.fine', { count: hosts.length })}
             </Sentence>
             {rows.length > 1 && <HeatStrips hosts={rows} />}

@@ -37,14 +37,16 @@ function Body({ data }: { data: Data }) {
       {data.collecting && <FirstMinute sources={data.sources} />}
       <AttentionList rows={data.attention} />
       <div className="columns two-one">
-        <Panel title={t('overview.services')} note={t('overview.services_note')}>
-          <Tiles services={data.services} />
-        </Panel>
+        <div>
+          <Panel title={t('overview.services')} note={t('overview.services_note')}>
+            <Tiles services={data.services} />
+          </Panel>
+          <LoadCharts services={data.services} />
+        </div>
         <Panel title={t('overview.changes')}>
           <Changes changes={data.changes} limit={8} />
         </Panel>
       </div>
-      <LoadCharts services={data.services} />
       <SourceProblems sources={data.sources} />
     </>
   );
@@ -79,7 +81,7 @@ function Counts({ data }: { data: Data }) {
 }
 
 function AttentionList({ rows }: { rows: Attention[] }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   if (rows.length === 0) return null;
   return (
     <Panel title={t('overview.attention')} className="attention">
@@ -87,7 +89,7 @@ function AttentionList({ rows }: { rows: Attention[] }) {
         {rows.map((row) => (
           <li key={`${row.subject} ${row.what}`} data-row tabIndex={-1}>
             <Mark kind={row.severity} />
-            <span className="attention-what">{row.what}</span>
+            <span className="attention-what">{say(row.what)}</span>
             <span className="attention-since">
               <Time ms={row.since_ms} relative />
             </span>
@@ -105,7 +107,7 @@ function AttentionList({ rows }: { rows: Attention[] }) {
 const TILES = 24;
 
 function Tiles({ services }: { services: ServiceRow[] }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const order = ['critical', 'warning', 'unknown', 'ok'];
   const sorted = [...services].sort(
     (a, b) => order.indexOf(a.health) - order.indexOf(b.health) || (b.rps ?? -1) - (a.rps ?? -1) || a.service.localeCompare(b.service),
@@ -118,7 +120,7 @@ function Tiles({ services }: { services: ServiceRow[] }) {
           <li key={`${row.cluster} ${row.service}`} className={`tile tile-${row.health}`} data-row tabIndex={-1}>
             <div className="tile-head">
               <Mark kind={row.health} bare />
-              <To path={servicePath(row.service)} title={row.health_reason}>
+              <To path={servicePath(row.service)} title={say(row.health_reason)}>
                 {row.service}
               </To>
             </div>

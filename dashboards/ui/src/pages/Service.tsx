@@ -30,7 +30,7 @@ export function Service() {
 }
 
 function Body({ data, reload }: { data: ServiceDetail; reload: () => void }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const { service: row, policy } = data;
   return (
     <>
@@ -43,7 +43,7 @@ function Body({ data, reload }: { data: ServiceDetail; reload: () => void }) {
           </div>
         }
       >
-        <b className="subject">{row.service}</b> {row.health_reason || t(`health.${row.health}`)}
+        <b className="subject">{row.service}</b> {say(row.health_reason) || t(`health.${row.health}`)}
       </Sentence>
       <Facts
         facts={[
@@ -73,7 +73,7 @@ function Body({ data, reload }: { data: ServiceDetail; reload: () => void }) {
         >
           {policy && (
             <p className="pad">
-              <b>{t(`mode.${policy.mode}`)}</b> · {policy.targets.join(' · ')} · {policy.status}
+              <b>{t(`mode.${policy.mode}`)}</b> · {policy.targets.map(say).join(' · ')} · {say(policy.status)}
             </p>
           )}
           {data.decisions.length > 0 ? (

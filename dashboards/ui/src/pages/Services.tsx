@@ -16,7 +16,7 @@ import { HealthMark, Replicas, Sentence, Value, worst } from './parts';
 const ORDER = { critical: 0, warning: 1, unknown: 2, ok: 3 };
 
 export function Services() {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const { range } = useTime();
   const [filter, setFilter] = useParam('filter');
   const href = useHref();
@@ -70,7 +70,7 @@ export function Services() {
               {services.length === 0
                 ? t('services.none')
                 : bad.length
-                  ? t('services.bad', { bad: bad.length, count: services.length, worst: bad[0]?.service, reason: bad[0]?.health_reason })
+                  ? t('services.bad', { bad: bad.length, count: services.length, worst: bad[0]?.service, reason: say(bad[0]?.health_reason ?? '') })
                   : t('services.fine', { count: services.length })}
             </Sentence>
             <Panel

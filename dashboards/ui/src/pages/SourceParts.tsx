@@ -9,7 +9,7 @@ import { Time } from './parts';
 
 /** The first minute: what is already seen. */
 export function FirstMinute({ sources }: { sources: Source[] }) {
-  const { t, locale } = useWords();
+  const { t, locale, say } = useWords();
   return (
     <Panel title={t('first.title')} note={t('first.note')}>
       <ul className="first">
@@ -20,7 +20,7 @@ export function FirstMinute({ sources }: { sources: Source[] }) {
             <span>
               {source.delivered > 0
                 ? t(source.kind === 'logs' ? 'first.lines' : 'first.samples', { n: count(source.delivered, locale) })
-                : source.problem || t('first.waiting')}
+                : say(source.problem) || t('first.waiting')}
             </span>
           </li>
         ))}
@@ -31,7 +31,7 @@ export function FirstMinute({ sources }: { sources: Source[] }) {
 
 /** Sources that do not deliver; nothing when all do. */
 export function SourceProblems({ sources }: { sources: Source[] }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const bad = sources.filter((source) => !source.healthy || source.problem);
   if (bad.length === 0) return null;
   return (
@@ -41,7 +41,7 @@ export function SourceProblems({ sources }: { sources: Source[] }) {
           <li key={source.name}>
             <Mark kind={source.healthy ? 'unknown' : 'warning'} bare />
             <b>{source.name}</b>
-            <span>{source.problem}</span>
+            <span>{say(source.problem)}</span>
           </li>
         ))}
       </ul>
@@ -50,7 +50,7 @@ export function SourceProblems({ sources }: { sources: Source[] }) {
 }
 
 export function SourceTable({ sources }: { sources: Source[] }) {
-  const { t, locale } = useWords();
+  const { t, locale, say } = useWords();
   const columns: Column<Source>[] = [
     { id: 'name', title: t('column.source'), render: (row) => <b>{row.name}</b>, sort: (row) => row.name },
     {
@@ -64,7 +64,7 @@ export function SourceTable({ sources }: { sources: Source[] }) {
     { id: 'delivered', title: t('column.delivered'), render: (row) => count(row.delivered, locale), sort: (row) => row.delivered, figure: true },
     { id: 'malformed', title: t('column.malformed'), render: (row) => count(row.malformed, locale), figure: true, wideOnly: true },
     { id: 'last', title: t('column.last'), render: (row) => <Time ms={row.last_ms} relative />, sort: (row) => row.last_ms, figure: true, wideOnly: true },
-    { id: 'problem', title: t('column.problem'), render: (row) => <span className="wrap">{row.problem}</span>, grow: true },
+    { id: 'problem', title: t('column.problem'), render: (row) => <span className="wrap">{say(row.problem)}</span>, grow: true },
   ];
   return <Table name="sources" label={t('sources.title')} columns={columns} rows={sources} rowKey={(row) => row.name} order="name" />;
 }

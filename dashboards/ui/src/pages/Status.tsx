@@ -1,16 +1,16 @@
 // How Tidewatch itself does: memory by share, the store, its tasks, its configuration, its series.
 import { useState } from 'react';
-import { sendJson, withParams } from '../api/client';
-import type { Cardinality, ProcessStatus, Task } from '../api/types';
+import { sendJson } from '../api/client';
+import type { ProcessStatus, Task } from '../api/types';
 import { useApi } from '../api/useApi';
 import { count, formatValue, seconds } from '../format/units';
 import { useWords } from '../i18n';
 import { useSession } from '../frame/session';
-import { explorePath, To } from '../ui/links';
 import { Mark } from '../ui/Mark';
 import { Panel, Ready } from '../ui/Panel';
 import { Meter } from '../ui/Spark';
 import { Table, type Column } from '../ui/Table';
+import { CardinalityPanels } from './Cardinality';
 import { Facts, Sentence, Time } from './parts';
 
 export function Status() {
@@ -23,7 +23,7 @@ export function Status() {
 }
 
 function Body({ status, reload }: { status: ProcessStatus; reload: () => void }) {
-  const { t, locale } = useWords();
+  const { t, has, locale, say } = useWords();
   const session = useSession();
   const { store } = status;
   const failed = status.tasks.filter((task) => task.failed);
@@ -32,7 +32,7 @@ function Body({ status, reload }: { status: ProcessStatus; reload: () => void })
     ...(refusing ? [store.refusing_writes] : []),
     ...(status.config_problem ? [status.config_problem] : []),
     ...store.damaged,
-    ...status.warnings,
+    ...status.warnings.map(say),
   ];
   const bytes = (value: number) => formatValue(value, 'bytes', locale);
   return (
@@ -41,7 +41,7 @@ function Body({ status, reload }: { status: ProcessStatus; reload: () => void })
         {refusing
           ? t('status.refusing', { reason: store.refusing_writes })
           : failed.length
-            ? t('status.task_failed', { task: failed[0]?.name, reason: failed[0]?.last_result })
+            ? t('status.task_failed', { task: failed[0]?.name, reason: say(failed[0]?.last_result ?? '') })
             : t('status.fine', {
                 resident: bytes(status.resident_bytes),
                 limit: bytes(status.memory_limit_bytes),
@@ -90,7 +90,7 @@ function Body({ status, reload }: { status: ProcessStatus; reload: () => void })
                 const ratio = pool.limit_bytes ? pool.used_bytes / pool.limit_bytes : null;
                 return (
                   <tr key={pool.name}>
-                    <td>{pool.name}</td>
+                    <td>{has(`memory.${pool.name}`) ? t(`memory.${pool.name}`) : pool.name}</td>
                     <td className="figure">
                       <Meter ratio={ratio} text={bytes(pool.used_bytes)} kind={ratio !== null && ratio > 0.9 ? 'warning' : undefined} />
                     </td>
@@ -180,7 +180,7 @@ function Reload({ onDone }: { onDone: () => void }) {
 }
 
 function Tasks({ rows }: { rows: Task[] }) {
-  const { t, locale } = useWords();
+  const { t, locale, say } = useWords();
   const columns: Column<Task>[] = [
     { id: 'name', title: t('column.task'), render: (row) => <b>{row.name}</b>, sort: (row) => row.name },
     {
@@ -193,44 +193,7 @@ function Tasks({ rows }: { rows: Task[] }) {
     { id: 'last', title: t('column.last'), render: (row) => <Time ms={row.last_run_ms} relative />, sort: (row) => row.last_run_ms, figure: true },
     { id: 'interval', title: t('column.interval'), render: (row) => seconds(row.interval_seconds, locale), sort: (row) => row.interval_seconds, figure: true, wideOnly: true },
     { id: 'took', title: t('column.took'), render: (row) => (row.last_run_ms === null ? '–' : seconds(row.last_seconds, locale)), sort: (row) => row.last_seconds, figure: true, wideOnly: true },
-    { id: 'result', title: t('column.result'), render: (row) => <span className="wrap">{row.last_result}</span>, grow: true, wideOnly: true },
+    { id: 'result', title: t('column.result'), render: (row) => <span className="wrap">{say(row.last_result)}</span>, grow: true, wideOnly: true },
   ];
   return <Table name="tasks" label={t('status.tasks')} columns={columns} rows={rows} rowKey={(row) => row.name} order="name" />;
-}
-
-function CardinalityPanels() {
-  const { t, locale } = useWords();
-  const loaded = useApi<Cardinality>(withParams('/api/v1/cardinality', { limit: 20 }));
-  const metrics: Column<Cardinality['metrics'][number]>[] = [
-    {
-      id: 'name',
-      title: t('column.metric'),
-      render: (row) => (
-        <To path={explorePath(row.name)} className="name">
-          <code>{row.name}</code>
-        </To>
-      ),
-      sort: (row) => row.name,
-      grow: true,
-    },
-    { id: 'series', title: t('column.series'), render: (row) => count(row.series, locale), sort: (row) => row.series, figure: true },
-  ];
-  const labels: Column<Cardinality['labels'][number]>[] = [
-    { id: 'name', title: t('column.label'), render: (row) => <code>{row.name}</code>, sort: (row) => row.name, grow: true },
-    { id: 'values', title: t('column.values'), render: (row) => count(row.values, locale), sort: (row) => row.values, figure: true },
-  ];
-  return (
-    <Ready loaded={loaded}>
-      {(data) => (
-        <div className="columns halves">
-          <Panel title={t('cardinality.metrics')} note={t('cardinality.note', { count: data.series, n: count(data.series, locale) })}>
-            <Table name="cardinality" label={t('cardinality.metrics')} columns={metrics} rows={data.metrics} rowKey={(row) => row.name} order="-series" />
-          </Panel>
-          <Panel title={t('cardinality.labels')}>
-            <Table name="labels" label={t('cardinality.labels')} columns={labels} rows={data.labels} rowKey={(row) => row.name} order="-values" />
-          </Panel>
-        </div>
-      )}
-    </Ready>
-  );
 }

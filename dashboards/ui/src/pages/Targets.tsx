@@ -19,7 +19,7 @@ interface PromTargets {
 const MARK = { up: 'ok', down: 'critical', unknown: 'unknown' } as const;
 
 export function Targets() {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const targets = useLoad('targets', (signal) => getJson<PromTargets>('/api/v1/targets', signal));
   const sources = useApi<{ sources: Source[] }>('/api/v1/sources');
   const [filter, setFilter] = useParam('filter');
@@ -36,7 +36,7 @@ export function Targets() {
           {down.length
             ? t('targets.down', { down: down.length, count: active.length, target: down[0]?.scrapeUrl, reason: down[0]?.lastError })
             : badSources.length
-              ? t('targets.source_down', { source: badSources[0]?.name, reason: badSources[0]?.problem })
+              ? t('targets.source_down', { source: badSources[0]?.name, reason: say(badSources[0]?.problem ?? '') })
               : active.length
                 ? t('targets.fine', { count: active.length })
                 : t('targets.sources_only', { count: sources.data?.sources.length ?? 0 })}

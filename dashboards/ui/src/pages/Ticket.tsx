@@ -33,7 +33,7 @@ export function TicketPage() {
 }
 
 function Body({ ticket, reload }: { ticket: Ticket; reload: () => void }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const resolved = ticket.state === 'resolved' || ticket.state === 'closed';
   return (
     <>
@@ -41,7 +41,7 @@ function Body({ ticket, reload }: { ticket: Ticket; reload: () => void }) {
         kind={resolved ? 'ok' : severityMark(ticket.severity)}
         aside={<To path="/alerts?tab=tickets">{t('ticket.all')}</To>}
       >
-        <b className="subject">#{ticket.id}</b> {ticket.title}
+        <b className="subject">#{ticket.id}</b> {say(ticket.title)}
       </Sentence>
       <Facts
         facts={[
@@ -68,7 +68,7 @@ function Body({ ticket, reload }: { ticket: Ticket; reload: () => void }) {
                     <p>
                       <b>{entry.actor}</b> <Time ms={entry.time_ms} />
                     </p>
-                    <p>{entry.text}</p>
+                    <p>{say(entry.text)}</p>
                   </li>
                 ))}
             </ol>

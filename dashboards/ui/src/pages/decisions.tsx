@@ -18,7 +18,7 @@ const STATE_MARK: Record<Decision['state'], MarkKind> = {
 };
 
 export function DecisionList({ decisions, onChanged }: { decisions: Decision[]; onChanged: () => void }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const [open, setOpen] = useParam('decision');
   return (
     <ol className="decisions" aria-label={t('service.decisions')}>
@@ -32,7 +32,7 @@ export function DecisionList({ decisions, onChanged }: { decisions: Decision[]; 
               <button className="decision-row" aria-expanded={isOpen} onClick={toggle}>
                 <Time ms={decision.time_ms} />
                 <Step from={decision.from} to={decision.to} />
-                <span className="decision-why">{decision.reason}</span>
+                <span className="decision-why">{say(decision.reason)}</span>
                 <Mark kind={STATE_MARK[decision.state]} word={t(`decision.${decision.state}`)} />
               </button>
               {decision.state === 'awaiting_approval' && <Approve id={decision.id} onDone={onChanged} />}
@@ -72,21 +72,28 @@ function Approve({ id, onDone }: { id: number; onDone: () => void }) {
   );
 }
 
+/** The word for what the autoscaler names; its own name when there is none. */
+export function useNames(): (kind: 'metric' | 'guard', name: string) => string {
+  const { t, has } = useWords();
+  return (kind, name) => (has(`scaling.${kind}.${name}`) ? t(`scaling.${kind}.${name}`) : name);
+}
+
 function Detail({ decision }: { decision: Decision }) {
-  const { t, locale } = useWords();
+  const named = useNames();
+  const { t, locale, say } = useWords();
   return (
     <div className="decision-detail">
       <p>
-        <b>{t('decision.result')}</b> {decision.result || UNKNOWN}
+        <b>{t('decision.result')}</b> {say(decision.result) || UNKNOWN}
       </p>
       <div className="columns three">
         <section>
-          <h4>{t('decision.seen')}</h4>
+          <h3>{t('decision.seen')}</h3>
           <table className="plain">
             <tbody>
               {decision.seen.map((metric) => (
                 <tr key={metric.name}>
-                  <th scope="row">{metric.name}</th>
+                  <th scope="row">{named('metric', metric.name)}</th>
                   <td className="figure">
                     {metric.query ? (
                       <To path={explorePath(metric.query)}>{formatValue(metric.value, 'none', locale)}</To>
@@ -95,7 +102,7 @@ function Detail({ decision }: { decision: Decision }) {
                     )}
                   </td>
                   <td>
-                    {metric.note || (metric.age_ms !== null ? t('decision.age', { age: seconds(metric.age_ms / 1000, locale) }) : '')}
+                    {say(metric.note) || (metric.age_ms !== null ? t('decision.age', { age: seconds(metric.age_ms / 1000, locale) }) : '')}
                   </td>
                 </tr>
               ))}
@@ -103,28 +110,28 @@ function Detail({ decision }: { decision: Decision }) {
           </table>
         </section>
         <section>
-          <h4>{t('decision.candidates')}</h4>
+          <h3>{t('decision.candidates')}</h3>
           <table className="plain">
             <tbody>
               {decision.candidates.map((candidate) => (
                 <tr key={candidate.name}>
-                  <th scope="row">{candidate.name}</th>
+                  <th scope="row">{named('metric', candidate.name)}</th>
                   <td className="figure">{candidate.replicas ?? UNKNOWN}</td>
-                  <td>{candidate.reason}</td>
+                  <td>{say(candidate.reason)}</td>
                 </tr>
               ))}
             </tbody>
           </table>
         </section>
         <section>
-          <h4>{t('decision.guards')}</h4>
+          <h3>{t('decision.guards')}</h3>
           <table className="plain">
             <tbody>
               {decision.guards.map((guard, at) => (
                 <tr key={`${guard.guard} ${at}`}>
-                  <th scope="row">{guard.guard}</th>
+                  <th scope="row">{named('guard', guard.guard)}</th>
                   <td className="figure">{guard.before === guard.after ? guard.after : `${guard.before} → ${guard.after}`}</td>
-                  <td>{guard.reason}</td>
+                  <td>{say(guard.reason)}</td>
                 </tr>
               ))}
             </tbody>

@@ -41,8 +41,9 @@ export function Value({ value, unit }: { value: number | null; unit: Unit }) {
 }
 
 export function HealthMark({ health, reason }: { health: Health; reason?: string }) {
+  const { say } = useWords();
   return (
-    <span title={reason || undefined}>
+    <span title={say(reason ?? '') || undefined}>
       <Mark kind={health} />
     </span>
   );
@@ -85,7 +86,7 @@ export function LabelChips({ labels, without = [] }: { labels: Labels; without?:
 
 /** What was done to the platform, newest first. */
 export function Changes({ changes, limit = 12 }: { changes: Change[]; limit?: number }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const [all, setAll] = useState(false);
   const sorted = [...changes].sort((a, b) => b.time_ms - a.time_ms);
   const shown = all ? sorted : sorted.slice(0, limit);
@@ -102,7 +103,7 @@ export function Changes({ changes, limit = 12 }: { changes: Change[]; limit?: nu
                 {change.service}
               </To>
             )}
-            <p>{change.summary}</p>
+            <p>{say(change.summary)}</p>
           </li>
         ))}
       </ol>
@@ -128,7 +129,7 @@ export function AlertList({ alerts, headed }: { alerts: Alert[]; headed?: boolea
 }
 
 function AlertItem({ alert, t, headed }: { alert: Alert; t: Translate; headed?: boolean }) {
-  const { locale } = useWords();
+  const { locale, say } = useWords();
   const kind = alert.state === 'firing' ? severityMark(alert.labels.severity) : alert.state === 'pending' ? 'unknown' : 'ok';
   const value = Number(alert.value);
   return (
@@ -149,7 +150,7 @@ function AlertItem({ alert, t, headed }: { alert: Alert; t: Translate; headed?: 
           )}
         </span>
       </div>
-      <p className="alert-text">{alert.annotations.summary ?? alert.annotations.description ?? ''}</p>
+      <p className="alert-text">{say(alert.annotations.summary ?? alert.annotations.description ?? '')}</p>
       <div className="alert-foot">
         <LabelChips labels={alert.labels} without={['alertname', 'severity']} />
         <span className="alert-links">
