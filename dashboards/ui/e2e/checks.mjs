@@ -62,7 +62,7 @@ export function untranslated(keys) {
 
 /** Runs in the page, shown in Chinese: what the server says that is still English. */
 export function foreignSentences() {
-  const said = document.querySelectorAll('.scaling-status, .decision-why, .decision-detail p:first-child, .decision-detail td:last-child');
+  const said = document.querySelectorAll('.scaling-status, .decision-why, .decision-result, .decision-detail td:last-child');
   const texts = [...said].map((element) => element.textContent.trim());
   return texts.filter((text) => /[a-z]{3,} [a-z]{2,}/.test(text) && !/[\u4e00-\u9fff]/.test(text)).slice(0, 3);
 }

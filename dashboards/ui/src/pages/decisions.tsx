@@ -83,9 +83,6 @@ function Detail({ decision }: { decision: Decision }) {
   const { t, locale, say } = useWords();
   return (
     <div className="decision-detail">
-      <p>
-        <b>{t('decision.result')}</b> {say(decision.result) || UNKNOWN}
-      </p>
       <div className="columns three">
         <section>
           <h3>{t('decision.seen')}</h3>
@@ -138,6 +135,9 @@ function Detail({ decision }: { decision: Decision }) {
           </table>
         </section>
       </div>
+      <p className="decision-result">
+        <b>{t('decision.result')}</b> {say(decision.result) || UNKNOWN}
+      </p>
       <p className="hint">
         {t('decision.foot', { policy: decision.policy, orchestrator: decision.orchestrator, mode: t(`mode.${decision.mode}`), ready: decision.ready })}
       </p>
