@@ -2,7 +2,7 @@
 import { useMemo } from 'react';
 import type { Change, Chart } from '../api/types';
 import { useBatch, type Batch } from '../api/useApi';
-import { useWords } from '../i18n';
+import { useWords, type Translate } from '../i18n';
 import { stepped } from '../time/range';
 import { useTime } from '../time/TimeContext';
 import { Failed } from '../ui/Panel';
@@ -25,8 +25,9 @@ export function Board({ charts, events, height }: Props) {
   const { t, has } = useWords();
   const { range } = useTime();
   const queries = useMemo(() => charts.flatMap(queriesOf), [charts]);
+  const named = useMemo(() => charts.map((chart) => withLegends(chart, t, has)), [charts, t, has]);
   const loaded = useBatch(queries, stepped(range));
-  const frames = useFrames(charts, loaded.data);
+  const frames = useFrames(named, loaded.data);
   if (loaded.error && loaded.data === null) return <Failed loaded={loaded} />;
   return (
     <div className="board">
@@ -48,6 +49,15 @@ export function Board({ charts, events, height }: Props) {
       ))}
     </div>
   );
+}
+
+/** The server's names of lines in the page's language. */
+function withLegends(chart: Chart, t: Translate, has: (key: string) => boolean): Chart {
+  const word = (legend: string) => {
+    const key = `chart.legend.${legend.replaceAll(' ', '_')}`;
+    return has(key) ? t(key) : legend;
+  };
+  return { ...chart, queries: chart.queries.map((query) => ({ ...query, legend: word(query.legend) })) };
 }
 
 function useFrames(charts: Chart[], batch: Batch | null): Map<string, Frame> {

@@ -40,7 +40,7 @@ export function LogPatterns({ params, onPick }: Props) {
   return (
     <Ready loaded={loaded} rows={8}>
       {({ patterns, total }) => (
-        <Panel title={t('logs.view.patterns')} note={t('count.patterns', { count: Math.max(total, patterns.length) })}>
+        <Panel title={t('logs.view.patterns')} note={`${t('count.patterns', { count: patterns.length })}, ${t('logs.total', { count: total, n: count(total, locale) })}`}>
           <Table
             name="patterns"
             label={t('logs.view.patterns')}
