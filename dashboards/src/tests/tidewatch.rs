@@ -45,7 +45,7 @@ fn scaled() -> ScaledService {
         load_query: String::new(),
         forecast_query: "tidewatch_forecast{watch=\"web\",quantile=\"mean\"}".into(),
         target_per_replica: Some(100.0),
-        status: String::new(),
+        status: "nothing to change".into(),
         last_round_ms: None,
         hold_seconds: 15.0,
         notes: Vec::new(),
@@ -267,7 +267,10 @@ async fn tickets_are_worked_on() {
 async fn the_autoscaler_has_its_switches() {
     let bench = Bench::new();
     *bench.rooms.scaled.lock() = vec![scaled()];
-    assert_eq!(bench.get("/api/v1/scaling/services").await.expect(200).json()["stopped"], Value::Null);
+    let page = bench.get("/api/v1/scaling/services").await.expect(200).json();
+    assert_eq!(page["stopped"], Value::Null);
+    assert_eq!(page["services"][0]["forecast_selector"], "tidewatch_forecast{watch=\"web\"}");
+    assert_eq!(page["sentences"][0]["key"], "result.nothing", "{page}");
     let stopped = bench.post("/api/v1/scaling/stop", &json!({"stopped": true})).await.expect(200).json();
     assert_eq!(stopped, json!({"stopped": {"since_ms": NOW_MS, "actor": "operator"}}));
     bench.post("/api/v1/scaling/stop", &json!({"stopped": "yes"})).await.expect(400);
@@ -279,10 +282,8 @@ async fn the_autoscaler_has_its_switches() {
     let actions: Vec<_> = bench.catalog.audit_log(&TenantId::default(), 0).await.expect("read");
     let actions: Vec<_> = actions.iter().map(|a| a.action.as_str()).collect();
     assert_eq!(actions, ["scaling.approve", "scaling.mode", "scaling.stop"], "what failed is not in the log");
-    assert_eq!(
-        bench.get("/api/v1/scaling/decisions?changes_only=true").await.expect(200).json(),
-        json!({"decisions": []})
-    );
+    let none = bench.get("/api/v1/scaling/decisions?changes_only=true").await.expect(200).json();
+    assert_eq!(none, json!({"decisions": [], "sentences": []}));
     bench.get("/api/v1/scaling/decisions?changes_only=maybe").await.expect(400);
 }
 
