@@ -50,8 +50,10 @@ async fn every_page_works_in_both_sizes_themes_and_languages() {
     assert!(text.contains(" 0 failed"), "the checks ran: {text}");
 
     // What was approved on the page was done.
-    let wanted = stage.wanted(ADVISING).await.expect("answers");
-    assert!(wanted >= Some(3), "{ADVISING} has {wanted:?} replicas after its decision was approved on the page");
+    assert!(
+        stage.has_acted(ADVISING).await,
+        "no decision of {ADVISING} was carried out after it was approved on the page"
+    );
     let (answered, failed) = stage.end_load().await.expect("the load ran");
     assert!(answered > 1000 && failed == 0, "{answered} answered, {failed} failed");
 }

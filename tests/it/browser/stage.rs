@@ -59,15 +59,10 @@ impl Stage {
     /// Waits until every page has something to show: replicas were added, a decision waits, an alert fired, a report exists.
     pub(super) async fn come_alive(&self) -> Result<()> {
         let api = &self.tidewatch.api;
-        let decided = async |service: &str, state: &str| {
-            let path = format!("/api/v1/scaling/decisions?service={service}&changes_only=true");
-            let Ok(answer) = api.get(&path).await else { return false };
-            answer["decisions"].as_array().is_some_and(|list| list.iter().any(|d| d["state"] == state))
-        };
-        wait_for("a decision is verified", ALIVE_WITHIN, || decided(ACTING, "verified"))
+        wait_for("a decision is verified", ALIVE_WITHIN, || self.has_decision(ACTING, "verified"))
             .await
             .with_context(|| self.tidewatch.log())?;
-        wait_for("a decision waits for approval", ALIVE_WITHIN, || decided(ADVISING, "awaiting_approval"))
+        wait_for("a decision waits for approval", ALIVE_WITHIN, || self.has_decision(ADVISING, "awaiting_approval"))
             .await
             .with_context(|| self.tidewatch.log())?;
         wait_for("an alert opened a ticket", ALIVE_WITHIN, || async {
@@ -80,11 +75,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Replicas that are wanted of a service.
-    pub(super) async fn wanted(&self, service: &str) -> Result<Option<u64>> {
-        let answer = self.tidewatch.api.get("/api/v1/scaling/services").await?;
-        let services = answer["services"].as_array().context("no list of services")?;
-        Ok(services.iter().find(|s| s["service"] == service).and_then(|s| s["wanted"].as_u64()))
+    /// Whether a decision about a service was carried out.
+    pub(super) async fn has_acted(&self, service: &str) -> bool {
+        self.has_decision(service, "acted").await || self.has_decision(service, "verified").await
+    }
+
+    async fn has_decision(&self, service: &str, state: &str) -> bool {
+        let path = format!("/api/v1/scaling/decisions?service={service}&changes_only=true");
+        let Ok(answer) = self.tidewatch.api.get(&path).await else { return false };
+        answer["decisions"].as_array().is_some_and(|list| list.iter().any(|d| d["state"] == state))
     }
 
     /// Ends the load and gives how many requests were answered and how many failed.
@@ -160,8 +159,8 @@ analysis:
   watch:
     - name: service_rps
       query: sum by (cluster, service) (rate(haproxy_backend_http_requests_total{{service!=""}}[10s]))
-      step: 2s
-      history: 10m
+      step: 10s
+      history: 1h
       horizon: 1m
 process:
 {process}balancers:
