@@ -10,6 +10,7 @@ import { Decoration, EditorView, keymap, placeholder as placeholderText, type De
 import { tags } from '@lezer/highlight';
 import { PromQLExtension } from '@prometheus-io/codemirror-promql';
 import { useEffect, useRef } from 'react';
+import { Echo } from './echo';
 import type { EditorProps } from './QueryInput';
 
 const setMistake = StateEffect.define<{ from: number; to: number } | null>();
@@ -117,6 +118,9 @@ export default function PromqlEditor({ value, onChange, onRun, error, label, pla
   const latest = useRef({ onChange, onRun });
   latest.current = { onChange, onRun };
   const named = useRef(new Compartment());
+  const echo = useRef(new Echo());
+  /** While a text that someone else set is taken over. */
+  const taking = useRef(false);
 
   useEffect(() => {
     const element = host.current;
@@ -171,7 +175,10 @@ export default function PromqlEditor({ value, onChange, onRun, error, label, pla
             ...historyKeymap,
           ]),
           EditorView.updateListener.of((update) => {
-            if (update.docChanged) latest.current.onChange(update.state.doc.toString());
+            if (!update.docChanged || taking.current) return;
+            const text = update.state.doc.toString();
+            echo.current.tell(text);
+            latest.current.onChange(text);
           }),
         ],
       }),
@@ -195,8 +202,10 @@ export default function PromqlEditor({ value, onChange, onRun, error, label, pla
 
   useEffect(() => {
     const made = view.current;
-    if (!made || made.state.doc.toString() === value) return;
+    if (!made || echo.current.isEcho(value) || made.state.doc.toString() === value) return;
+    taking.current = true;
     made.dispatch({ changes: { from: 0, to: made.state.doc.length, insert: value } });
+    taking.current = false;
   }, [value]);
 
   useEffect(() => {
