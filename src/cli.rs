@@ -138,6 +138,21 @@ pub enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Print the objects that make a Kubernetes cluster ask Tidewatch for its metrics.
+    K8sManifest {
+        /// PEM authority of the certificate in section `metrics_api`.
+        #[arg(long, value_name = "FILE")]
+        ca_file: PathBuf,
+        /// Name of the Service.
+        #[arg(long, default_value = "tidewatch")]
+        service: String,
+        /// Its namespace.
+        #[arg(long, default_value = "tidewatch")]
+        namespace: String,
+        /// Port of `metrics_api.listen`.
+        #[arg(long, default_value_t = 6443)]
+        port: u16,
+    },
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -154,6 +169,15 @@ pub enum Command {
 /// What to do with scaling policies.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
+    /// Print policies made of HorizontalPodAutoscalers and KEDA ScaledObjects, or of marathon-lb-autoscale's flags.
+    Import {
+        /// YAML or JSON; - for standard input.
+        #[arg(value_name = "FILE", required_unless_present = "flags", conflicts_with = "flags")]
+        file: Option<PathBuf>,
+        /// The flags of marathon-lb-autoscale: -- --apps nginx_10000 --target-rps 100
+        #[arg(last = true, value_name = "FLAGS")]
+        flags: Vec<String>,
+    },
     /// Keep the policies of a file, each as its next version.
     Apply {
         /// YAML with one policy, a list of them, or a section `autoscaling`.

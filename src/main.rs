@@ -8,7 +8,7 @@ use tidewatch::app::{App, StartError};
 use tidewatch::cli::{Cli, Command, LogFormat, OutputFormat, Serve};
 use tidewatch::clock::SystemClock;
 use tidewatch::signals::{Asked, Signals};
-use tidewatch::{autoscale, client, config, logging, policy_client};
+use tidewatch::{autoscale, client, config, k8s_manifest, logging, policy_client};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -81,6 +81,9 @@ async fn run(command: Command) -> ExitCode {
         Command::Report { server, last, language, out } => client::report(&server, &last, &language, &out).await,
         Command::Autoscale { command } => return autoscale::run(&command),
         Command::Policy { command } => policy_client::run(&command).await,
+        Command::K8sManifest { ca_file, service, namespace, port } => {
+            k8s_manifest::run(&ca_file, &service, &namespace, port)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tidewatch", &mut std::io::stdout());
             return ExitCode::SUCCESS;

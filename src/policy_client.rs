@@ -14,6 +14,7 @@ use crate::client::Client;
 /// When there is no answer, the file cannot be read, or a policy is refused; all mistakes are in the message.
 pub async fn run(command: &PolicyCommand) -> Result<String> {
     match command {
+        PolicyCommand::Import { file, flags } => crate::policy_import::run(file.as_deref(), flags),
         PolicyCommand::Apply { file, server } => apply(server, file).await,
         PolicyCommand::List { server, format } => list(server, *format).await,
         PolicyCommand::Get { name, server } => {
