@@ -5,8 +5,10 @@
 //!
 //! [`stats`] has medians, deviations and quantiles; [`season`] finds how long a period is; [`anomaly`] says how unusual the
 //! newest value is; [`forecast`] says what comes next, with intervals; [`mod@regular`] makes values equally spaced that are not.
+//! For the autoscaler [`load`] looks minutes ahead in little memory, and [`capacity`] learns how much a replica carries.
 
 pub mod anomaly;
+pub mod capacity;
 pub mod forecast;
 pub mod load;
 pub mod regular;
