@@ -47,12 +47,11 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("remote_write", "sending samples on is not supported"),
     ("remote_read", "reading from another server is not supported"),
     ("tracing", "sending traces is not supported"),
-    ("otlp", "OTLP is not supported yet"),
     ("runtime", "there is no Go runtime to configure"),
     ("scrape_config_files", "write the jobs into scrape_configs"),
 ];
 
-const COLLECTOR: &[&str] = &["global", "scrape_configs", "sources", "host", "haproxy", "logs", "syslog"];
+const COLLECTOR: &[&str] = &["global", "scrape_configs", "sources", "host", "haproxy", "logs", "syslog", "otlp"];
 const ANALYZER: &[&str] = &["alerting", "analysis"];
 const AUTOSCALER: &[&str] = &[
     "autoscaling",

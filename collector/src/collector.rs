@@ -114,6 +114,7 @@ impl Collector {
             metrics: Metrics::new(&deps.telemetry),
             tenant,
             resolver: RwLock::default(),
+            otlp: RwLock::default(),
             host: RwLock::default(),
             entities: EntityBook::default(),
             sources: SourceBook::default(),
@@ -134,6 +135,7 @@ impl Collector {
         let mut running = self.running.lock().await;
         self.shared.draining.store(false, Ordering::Release);
         *self.shared.resolver.write() = Arc::new(config.resolver.clone());
+        *self.shared.otlp.write() = Arc::new(config.otlp.clone());
         *self.shared.host.write() = Arc::new(this_host(&config.host));
         self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         self.apply_pools(&mut running, &config).await;

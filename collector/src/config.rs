@@ -1,10 +1,11 @@
 //! The collector's part of the configuration: raw shapes as they stand in the file, checked values as the program
 //! uses them, and the check between the two, which notes every mistake with its key path.
 //!
-//! Prometheus's own keys are `global` and `scrape_configs`; ours are `sources`, `host`, `haproxy`, `logs` and `syslog`.
+//! Prometheus's own keys are `global`, `scrape_configs` and `otlp`; ours are `sources`, `host`, `haproxy`, `logs` and `syslog`.
 
 mod checked;
 mod logs;
+mod otlp;
 mod raw;
 mod scrape;
 mod sources;
@@ -14,10 +15,11 @@ pub use checked::{
     HttpConfig, LogSourceConfig, ScrapeConfig, ScrapeLimits, Secret, SelfConfig, SourcesConfig, StaticGroup,
     SyslogConfig, SystemLogsConfig, TextOrFile, TlsConfig,
 };
+pub use otlp::{OtlpConfig, Translation};
 pub use raw::{
     RawAuthorization, RawBasicAuth, RawCollector, RawContainers, RawFileSd, RawGlobal, RawHaproxy, RawHost,
-    RawHostIdentity, RawLogSource, RawMultiline, RawRelabel, RawScrapeConfig, RawSelf, RawSources, RawStaticConfig,
-    RawSyslog, RawSystemLogs, RawTlsConfig,
+    RawHostIdentity, RawLogSource, RawMultiline, RawOtlp, RawRelabel, RawScrapeConfig, RawSelf, RawSources,
+    RawStaticConfig, RawSyslog, RawSystemLogs, RawTlsConfig,
 };
 
 use vocab::Problems;
@@ -36,6 +38,7 @@ pub fn check(raw: &RawCollector, resolver: ResolverConfig, problems: &mut Proble
         sources: sources::check_sources(&raw.sources.clone().unwrap_or_default(), problems),
         haproxy: sources::check_haproxy(raw.haproxy.as_deref().unwrap_or_default(), problems),
         logs: logs::check_logs(raw.logs.as_deref().unwrap_or_default(), problems),
+        otlp: otlp::check_otlp(&raw.otlp.clone().unwrap_or_default(), problems),
         syslog: raw.syslog.as_ref().and_then(|s| logs::check_syslog(s, problems)),
     }
 }

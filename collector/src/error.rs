@@ -3,7 +3,7 @@
 use thiserror::Error;
 use vocab::{ErrorKind, PortError};
 
-use crate::exposition::{LabelError, ParseError};
+use crate::exposition::{LabelError, ParseError, ProtobufError};
 
 /// Why a scrape failed.
 #[derive(Debug, Error)]
@@ -14,6 +14,9 @@ pub enum ScrapeError {
     /// The body has a mistake.
     #[error("{0}")]
     Parse(#[from] ParseError),
+    /// The protobuf body has a mistake.
+    #[error(transparent)]
+    Protobuf(#[from] ProtobufError),
     /// A series has a mistake.
     #[error("line {line}: {source}")]
     Labels {

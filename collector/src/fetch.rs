@@ -161,6 +161,17 @@ pub fn format_of(content_type: &str, fallback: Option<Format>) -> Result<Format,
     match essence.as_str() {
         "text/plain" => Ok(Format::Prometheus),
         "application/openmetrics-text" => Ok(Format::OpenMetrics),
+        "application/vnd.google.protobuf" if is_delimited_families(content_type) => Ok(Format::Protobuf),
         _ => fallback.ok_or_else(|| FetchError::ContentType(content_type.to_owned())),
     }
+}
+
+/// Whether a protobuf content type names the message and the encoding that Prometheus's clients send.
+fn is_delimited_families(content_type: &str) -> bool {
+    let mut params = content_type.split(';').skip(1).filter_map(|p| p.trim().split_once('='));
+    params.all(|(name, value)| match name.trim() {
+        "proto" => value.trim() == "io.prometheus.client.MetricFamily",
+        "encoding" => value.trim() == "delimited",
+        _ => true,
+    })
 }

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub push_requests: Family<LabelPairs, Counter>,
     /// Pushed samples and records that were refused, by protocol.
     pub push_rejected: Family<LabelPairs, Counter>,
+    /// OTLP series that send deltas, whose running totals are kept.
+    pub otlp_delta_series: Gauge,
     /// Entities written to the catalog.
     pub entities: Counter,
     /// Discovery files that could not be read.
@@ -62,6 +64,7 @@ impl Metrics {
             log_retries: metric!("log_write_retries", "Writes of logs that are tried again"),
             push_requests: metric!("push_requests", "Push requests, by protocol and status"),
             push_rejected: metric!("push_rejected", "Pushed samples and records that were refused"),
+            otlp_delta_series: metric!("otlp_delta_series", "OTLP series whose deltas are added up"),
             entities: metric!("entities", "Entities written to the catalog"),
             discovery_failures: metric!("discovery_failures", "Discovery files that could not be read"),
         }

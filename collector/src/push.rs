@@ -1,10 +1,12 @@
-//! What others push: Prometheus remote write 1.0 and 2.0, Prometheus and OpenMetrics text, log records as JSON lines.
+//! What others push: Prometheus remote write 1.0 and 2.0, Prometheus and OpenMetrics text, OpenTelemetry metrics and log
+//! records, log records as JSON lines.
 //!
 //! A mistake in one series, line or record costs that one only: the rest is written, and the answer is 400 with the first
 //! mistake. Overload is answered with 429 or 503 and `Retry-After`. Pushed series keep exactly the labels they come with.
 
 mod decode;
 mod json_logs;
+mod otlp;
 mod proto;
 mod remote_write;
 mod text;
@@ -13,6 +15,7 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use vocab::ports::ingest::{IngestProtocol, IngestRequest, IngestResponse};
 use vocab::ports::{AppendOutcome, Ingest, WriteBatch};
 use vocab::{Ctx, ErrorKind, PortError};
@@ -23,6 +26,8 @@ use crate::shared::Shared;
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 /// Samples that are written together, so that one request does not hold up the others.
 const BATCH_SAMPLES_MAX: usize = 50_000;
+/// The messages of remote write 1.0 and 2.0.
+const PROTO_MESSAGES: [&str; 2] = ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"];
 /// Seconds after which a sender may try again when the store sheds load.
 const RETRY_AFTER_SECONDS: &str = "5";
 
@@ -30,6 +35,8 @@ const RETRY_AFTER_SECONDS: &str = "5";
 #[derive(Debug, Clone)]
 pub struct Receiver {
     shared: Arc<Shared>,
+    /// Running totals of OTLP's delta series.
+    deltas: Arc<Mutex<otlp::Deltas>>,
 }
 
 /// What became of a request.
@@ -66,7 +73,7 @@ impl Outcome {
 
 impl Receiver {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, deltas: Arc::default() }
     }
 
     async fn handle(&self, ctx: &Ctx, request: &IngestRequest) -> Result<Outcome, PortError> {
@@ -77,6 +84,7 @@ impl Receiver {
             IngestProtocol::RemoteWrite => remote_write::ingest(self, ctx, request, &body).await,
             IngestProtocol::PrometheusText => text::ingest(self, ctx, request, &body).await,
             IngestProtocol::JsonLogs => json_logs::ingest(self, ctx, &body).await,
+            IngestProtocol::OtlpMetrics | IngestProtocol::OtlpLogs => otlp::ingest(self, ctx, request, &body).await,
         };
         ctx.memory.shrink(body.len().saturating_mul(3));
         result
@@ -99,21 +107,41 @@ impl Receiver {
 #[async_trait]
 impl Ingest for Receiver {
     async fn ingest(&self, ctx: &Ctx, request: IngestRequest) -> IngestResponse {
+        if let Some(reason) = unsupported(&request) {
+            let labels = vec![("protocol", "remote_write".to_owned()), ("status", "415".to_owned())];
+            self.shared.metrics.push_requests.get_or_create(&labels).inc();
+            let mut refused = response(415, reason);
+            refused.headers = written(0, 0, 0);
+            refused.content_type = "text/plain; charset=utf-8".to_owned();
+            return refused;
+        }
         let result = self.handle(ctx, &request).await;
         let protocol = match request.protocol {
             IngestProtocol::RemoteWrite => "remote_write",
             IngestProtocol::PrometheusText => "prometheus_text",
             IngestProtocol::JsonLogs => "json_logs",
+            IngestProtocol::OtlpMetrics => "otlp_metrics",
+            IngestProtocol::OtlpLogs => "otlp_logs",
         };
-        let mut response = match result {
-            Ok(outcome) => {
-                let rejected = vec![("protocol", protocol.to_owned())];
-                self.shared.metrics.push_rejected.get_or_create(&rejected).inc_by(outcome.rejected);
-                answer(&outcome)
+        if let Ok(outcome) = &result {
+            let rejected = vec![("protocol", protocol.to_owned())];
+            self.shared.metrics.push_rejected.get_or_create(&rejected).inc_by(outcome.rejected);
+        }
+        let is_otlp = matches!(request.protocol, IngestProtocol::OtlpMetrics | IngestProtocol::OtlpLogs);
+        let mut response = match &result {
+            result if is_otlp => otlp::answer(&request, result),
+            Ok(outcome) => answer(outcome),
+            Err(error) => {
+                let mut response = refuse(error);
+                if request.protocol == IngestProtocol::RemoteWrite {
+                    response.headers.extend(written(0, 0, 0));
+                }
+                response
             }
-            Err(error) => refuse(&error),
         };
-        if request.protocol == IngestProtocol::RemoteWrite {
+        if is_otlp {
+            // The answer is in the request's own encoding already.
+        } else if request.protocol == IngestProtocol::RemoteWrite {
             // Senders log the body as it is.
             response.content_type = "text/plain; charset=utf-8".to_owned();
         } else if !response.body.is_empty() {
@@ -129,7 +157,7 @@ impl Ingest for Receiver {
 }
 
 fn response(status: u16, body: String) -> IngestResponse {
-    IngestResponse { status, headers: Vec::new(), content_type: String::new(), body }
+    IngestResponse { status, body, ..IngestResponse::default() }
 }
 
 fn answer(outcome: &Outcome) -> IngestResponse {
@@ -138,10 +166,41 @@ fn answer(outcome: &Outcome) -> IngestResponse {
         Some(mistake) => response(400, format!("{mistake} ({} refused, {} taken)", outcome.rejected, outcome.accepted)),
     };
     let samples = outcome.accepted.saturating_sub(outcome.histograms);
-    for (name, value) in [("Samples", samples), ("Histograms", outcome.histograms), ("Exemplars", outcome.exemplars)] {
-        response.headers.push((format!("X-Prometheus-Remote-Write-{name}-Written"), value.to_string()));
-    }
+    response.headers = written(samples, outcome.histograms, outcome.exemplars);
     response
+}
+
+/// Remote write 2.0's headers, which stand in every answer: a sender counts what it lost by them.
+fn written(samples: u64, histograms: u64, exemplars: u64) -> Vec<(String, String)> {
+    [("Samples", samples), ("Histograms", histograms), ("Exemplars", exemplars)]
+        .map(|(name, value)| (format!("X-Prometheus-Remote-Write-{name}-Written"), value.to_string()))
+        .to_vec()
+}
+
+/// Why a remote write request is in a format that is not spoken here. Senders try another format then.
+fn unsupported(request: &IngestRequest) -> Option<String> {
+    if request.protocol != IngestProtocol::RemoteWrite {
+        return None;
+    }
+    let mut parts = request.content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    // Old senders name no content type; theirs is version 1.0.
+    if !essence.is_empty() && !essence.eq_ignore_ascii_case("application/x-protobuf") {
+        return Some(format!("expected application/x-protobuf as the first (media) part, got {essence} content-type"));
+    }
+    let proto = parts.filter_map(|p| p.split_once('=')).find(|p| p.0.trim().eq_ignore_ascii_case("proto"));
+    let proto = proto.map(|p| p.1.trim().trim_matches('"'));
+    if let Some(other) = proto.filter(|p| !PROTO_MESSAGES.contains(p)) {
+        return Some(format!(
+            "unknown remote write protobuf message {other}, supported: {}",
+            PROTO_MESSAGES.join(", ")
+        ));
+    }
+    let encoding = request.content_encoding.trim();
+    let is_known = ["", "snappy", "zstd", "gzip", "identity"].iter().any(|known| encoding.eq_ignore_ascii_case(known));
+    (!is_known).then(|| {
+        format!("{encoding} encoding (compression) is not accepted by this server; only snappy, zstd and gzip are")
+    })
 }
 
 fn refuse(error: &PortError) -> IngestResponse {

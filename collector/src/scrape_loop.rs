@@ -181,8 +181,11 @@ impl<'a> Scraper<'a> {
         now_ms: TimestampMs,
         parsed: &mut Parsed,
     ) -> Result<(), ScrapeError> {
-        let mut parser = Parser::new(body, format);
         parsed.batch.origin = Origin::Scrape;
+        if format == Format::Protobuf {
+            return self.parse_protobuf(body, now_ms, parsed);
+        }
+        let mut parser = Parser::new(body, format);
         let mut last = None;
         loop {
             if let Some(line) = parser.next_known(self.cache.text_after(last))? {
@@ -200,6 +203,10 @@ impl<'a> Scraper<'a> {
                 Entry::Unit(name, text) => describe(parsed, name, |m| text.clone_into(&mut m.unit)),
             }
         }
+        self.check_samples(parsed)
+    }
+
+    fn check_samples(&self, parsed: &Parsed) -> Result<(), ScrapeError> {
         let limit = self.of.config.limits.samples;
         if limit > 0 && parsed.kept > limit {
             return Err(ScrapeError::Limit { what: "sample", limit });
@@ -450,5 +457,6 @@ fn check_limits(labels: &Labels, limits: &ScrapeLimits) -> Result<(), ScrapeErro
     Ok(())
 }
 
+mod protobuf;
 #[cfg(test)]
 mod tests;

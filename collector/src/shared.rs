@@ -10,6 +10,7 @@ use vocab::ports::{Appender, Catalog, LogAppender};
 use vocab::resolve::{Identity, ResolverConfig, resolve};
 use vocab::{Clock, Ctx, TenantId};
 
+use crate::config::OtlpConfig;
 use crate::entities::EntityBook;
 use crate::metrics::Metrics;
 use crate::sources::SourceBook;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) tenant: TenantId,
     pub(crate) resolver: RwLock<Arc<ResolverConfig>>,
+    pub(crate) otlp: RwLock<Arc<OtlpConfig>>,
     pub(crate) host: RwLock<Arc<Host>>,
     pub(crate) entities: EntityBook,
     pub(crate) sources: SourceBook,

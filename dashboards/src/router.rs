@@ -21,7 +21,7 @@ use crate::api::{
 };
 use crate::app::Shared;
 use crate::error::ApiError;
-use crate::prometheus::{federate, labels, query, rules, status, targets};
+use crate::prometheus::{federate, labels, query, read, rules, status, targets};
 use crate::security::door;
 use crate::ui;
 
@@ -78,8 +78,11 @@ impl Document {
     fn new(document: &OpenApi) -> Self {
         // The document is made of this program's own literals; it always serialises.
         let value = serde_json::to_value(document).unwrap_or_default();
-        // JSON is YAML, too; on the top level as a block, because that is what people look at.
-        let lines = value.as_object().into_iter().flatten().map(|(key, part)| format!("{key}: {part}\n"));
+        // JSON is YAML, too; on the top level as a block, because that is what people look at, and with its version first,
+        // because that is what programs look for.
+        let mut parts: Vec<_> = value.as_object().into_iter().flatten().collect();
+        parts.sort_by_key(|(key, _)| key.as_str() != "openapi");
+        let lines = parts.into_iter().map(|(key, part)| format!("{key}: {part}\n"));
         Self { yaml: lines.collect::<String>().into(), json: value.to_string().into() }
     }
 }
@@ -120,6 +123,7 @@ fn prometheus() -> OpenApiRouter<Shared> {
         .routes(routes!(status::walreplay))
         .routes(routes!(status::tsdb))
         .routes(routes!(federate::federate))
+        .routes(routes!(read::read))
         .routes(routes!(status::live))
         .routes(routes!(status::ready))
         .routes(routes!(status::healthy))
@@ -151,6 +155,9 @@ fn tidewatch() -> OpenApiRouter<Shared> {
         .routes(routes!(ingest::push_logs))
         .routes(routes!(ingest::remote_write))
         .routes(routes!(ingest::import_text))
+        .routes(routes!(ingest::otlp_metrics))
+        .routes(routes!(ingest::otlp_metrics_prometheus))
+        .routes(routes!(ingest::otlp_logs))
         .routes(routes!(alerts::history))
         .routes(routes!(alerts::rules))
         .routes(routes!(alerts::tickets))
@@ -209,7 +216,7 @@ pub(crate) fn router(app: Shared) -> Router {
 }
 
 /// Paths of programs, never of pages.
-const PROGRAM_PATHS: [&str; 7] = ["/api", "/-", "/metrics", "/federate", "/live", "/ready", "/debug"];
+const PROGRAM_PATHS: [&str; 8] = ["/api", "/v1", "/-", "/metrics", "/federate", "/live", "/ready", "/debug"];
 
 /// Anything else is a page of the app.
 async fn fallback(State(_app): State<Shared>, request: Request) -> Response {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use vocab::resolve::ResolverConfig;
 
+use crate::exposition::HistogramChoice;
 use crate::multiline::Multiline;
 use crate::parse_line::LineFormat;
 use crate::relabel::RelabelStep;
@@ -28,6 +29,8 @@ pub struct CollectorConfig {
     pub logs: Vec<LogSourceConfig>,
     /// The syslog receiver.
     pub syslog: Option<SyslogConfig>,
+    /// How pushed OpenTelemetry metrics become series.
+    pub otlp: super::OtlpConfig,
 }
 
 impl CollectorConfig {
@@ -79,6 +82,8 @@ pub struct ScrapeConfig {
     pub limits: ScrapeLimits,
     /// The `Accept` header.
     pub accept: String,
+    /// How histograms that are native and classic are read.
+    pub histograms: HistogramChoice,
     /// Format of answers without a usable content type.
     pub fallback: Option<crate::exposition::Format>,
     /// Targets written out.

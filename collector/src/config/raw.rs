@@ -71,6 +71,28 @@ raw_struct! {
         logs: Vec<RawLogSource> = "logs",
         /// The syslog receiver.
         syslog: RawSyslog = "syslog",
+        /// How pushed OpenTelemetry metrics become series.
+        otlp: RawOtlp = "otlp",
+    }
+}
+
+raw_struct! {
+    /// Prometheus's `otlp`.
+    RawOtlp {
+        /// How names are translated, default `UnderscoreEscapingWithSuffixes`.
+        translation_strategy: String = "translation_strategy",
+        /// Resource attributes that become labels of every series.
+        promote_resource_attributes: Texts = "promote_resource_attributes",
+        /// Whether all of them do.
+        promote_all_resource_attributes: bool = "promote_all_resource_attributes",
+        /// Those that do not, when all others do.
+        ignore_resource_attributes: Texts = "ignore_resource_attributes",
+        /// Whether `service.name` and the like stand in `target_info`, too.
+        keep_identifying_resource_attributes: bool = "keep_identifying_resource_attributes",
+        /// Whether explicit histograms become native ones with custom buckets.
+        convert_histograms_to_nhcb: bool = "convert_histograms_to_nhcb",
+        /// Whether the scope becomes labels of every series.
+        promote_scope_metadata: bool = "promote_scope_metadata",
     }
 }
 
@@ -103,6 +125,11 @@ raw_struct! {
         keep_dropped_targets: u64 = "keep_dropped_targets",
         /// Formats to ask for, best first.
         scrape_protocols: Texts = "scrape_protocols",
+        /// Whether native histograms are scraped; `true` asks for them, `false` leaves them out, by default they are taken
+        /// where a target answers with them.
+        scrape_native_histograms: bool = "scrape_native_histograms",
+        /// Whether the classic series are scraped beside native histograms, default false.
+        always_scrape_classic_histograms: bool = "always_scrape_classic_histograms",
         /// `utf8` or `legacy`.
         metric_name_validation_scheme: String = "metric_name_validation_scheme",
     }
@@ -151,6 +178,12 @@ raw_struct! {
         keep_dropped_targets: u64 = "keep_dropped_targets",
         /// Formats to ask for, best first.
         scrape_protocols: Texts = "scrape_protocols",
+        /// Whether native histograms are scraped.
+        scrape_native_histograms: bool = "scrape_native_histograms",
+        /// Whether the classic series are scraped beside native histograms.
+        always_scrape_classic_histograms: bool = "always_scrape_classic_histograms",
+        /// Older name of `always_scrape_classic_histograms`.
+        scrape_classic_histograms: bool = "scrape_classic_histograms",
         /// Format of answers without a usable content type.
         fallback_scrape_protocol: String = "fallback_scrape_protocol",
         /// `utf8` or `legacy`.

@@ -11,7 +11,7 @@ use super::checked::{
     FileSdConfig, HttpConfig, ScrapeConfig, ScrapeLimits, Secret, StaticGroup, TextOrFile, TlsConfig,
 };
 use super::raw::{RawAuthorization, RawBasicAuth, RawGlobal, RawScrapeConfig};
-use crate::exposition::Format;
+use crate::exposition::{Format, HistogramChoice};
 use crate::relabel;
 
 /// Interval when nothing else is said: what Prometheus' shipped configuration uses.
@@ -22,10 +22,11 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const FILE_SD_REFRESH_DEFAULT: Duration = Duration::from_secs(300);
 /// Dropped targets of a job that are remembered when nothing is said; the view promises "the first few hundred".
 const DROPPED_TARGETS_KEPT_DEFAULT: u64 = 300;
-/// What is asked for: OpenMetrics first, for its exemplars and types.
-const ACCEPT_DEFAULT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
-application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
-text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// What is asked for when nothing is said, best first: Prometheus's list.
+const PROTOCOLS_DEFAULT: [&str; 4] =
+    ["OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"];
+/// The protocol of native histograms, asked for first where they are wanted and nothing is said.
+const PROTOBUF: &str = "PrometheusProto";
 
 /// Checked defaults of all jobs.
 pub(super) struct Global {
@@ -33,6 +34,8 @@ pub(super) struct Global {
     timeout: Option<Duration>,
     limits: ScrapeLimits,
     protocols: Option<Vec<String>>,
+    native_histograms: Option<bool>,
+    classic_too: bool,
 }
 
 pub(super) fn unknown_keys(path: &str, keys: &[String], problems: &mut Problems) {
@@ -84,6 +87,8 @@ pub(super) fn check_global(raw: &RawGlobal, problems: &mut Problems) -> Global {
             dropped_targets_kept: raw.keep_dropped_targets.unwrap_or(DROPPED_TARGETS_KEPT_DEFAULT),
         },
         protocols: raw.scrape_protocols.clone(),
+        native_histograms: raw.scrape_native_histograms,
+        classic_too: raw.always_scrape_classic_histograms.unwrap_or(false),
     }
 }
 
@@ -129,6 +134,15 @@ fn check_job(raw: &RawScrapeConfig, global: &Global, path: &str, problems: &mut 
             None
         }
     });
+    let native_histograms = raw.scrape_native_histograms.or(global.native_histograms);
+    let histograms = HistogramChoice {
+        // A target that answers in protobuf unasked has native histograms to say.
+        native: native_histograms.unwrap_or(true),
+        classic_too: raw
+            .always_scrape_classic_histograms
+            .or(raw.scrape_classic_histograms)
+            .unwrap_or(global.classic_too),
+    };
     let defaults = &global.limits;
     let own_body = bytes(raw.body_size_limit.as_ref(), &at("body_size_limit"), problems);
     let limits = ScrapeLimits {
@@ -153,7 +167,8 @@ fn check_job(raw: &RawScrapeConfig, global: &Global, path: &str, problems: &mut 
         honor_timestamps: raw.honor_timestamps.unwrap_or(true),
         track_timestamps_staleness: raw.track_timestamps_staleness.unwrap_or(false),
         limits,
-        accept: accept_header(protocols),
+        accept: accept_header(protocols, native_histograms == Some(true)),
+        histograms,
         fallback,
         static_groups: check_static(raw, path, problems),
         file_sd: check_file_sd(raw, path, problems),
@@ -292,35 +307,45 @@ fn protocol(name: &str) -> Option<(&'static str, Format)> {
         "OpenMetricsText0.0.1" => ("application/openmetrics-text;version=0.0.1", Format::OpenMetrics),
         "PrometheusText1.0.0" => ("text/plain;version=1.0.0;escaping=allow-utf-8", Format::Prometheus),
         "PrometheusText0.0.4" => ("text/plain;version=0.0.4", Format::Prometheus),
+        PROTOBUF => (
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
+            Format::Protobuf,
+        ),
         _ => return None,
     })
 }
 
-/// The name of Prometheus' binary format, which is passed over where another one stands beside it.
-const PROTOBUF: &str = "PrometheusProto";
-
 fn unknown_protocol(name: &str) -> String {
     format!(
-        "unknown protocol {name:?}: want OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0 or PrometheusText0.0.4"
+        "unknown protocol {name:?}: want PrometheusProto, OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0 or PrometheusText0.0.4"
     )
 }
 
 fn check_protocols(names: &[String], path: &str, problems: &mut Problems) {
     let at = format!("{path}.scrape_protocols");
-    for name in names.iter().filter(|n| *n != PROTOBUF && protocol(n).is_none()) {
-        problems.add(&at, unknown_protocol(name));
+    if names.is_empty() {
+        problems.add(&at, "names no protocol");
     }
-    if names.iter().all(|n| n == PROTOBUF) {
-        problems.add(&at, "names no text format: add OpenMetricsText1.0.0 or PrometheusText0.0.4");
+    for (index, name) in names.iter().enumerate() {
+        if protocol(name).is_none() {
+            problems.add(&at, unknown_protocol(name));
+        }
+        if names[..index].contains(name) {
+            problems.add(&at, format!("protocol {name:?} stands twice"));
+        }
     }
 }
 
-fn accept_header(protocols: Option<&Vec<String>>) -> String {
-    let Some(protocols) = protocols else { return ACCEPT_DEFAULT.to_owned() };
-    let wanted: Vec<&str> = protocols.iter().filter_map(|n| protocol(n)).map(|p| p.0).collect();
+/// The `Accept` header: what is wanted with falling weights, and at last anything.
+fn accept_header(protocols: Option<&Vec<String>>, native_histograms: bool) -> String {
+    let names: Vec<&str> = match protocols {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None => native_histograms.then_some(PROTOBUF).into_iter().chain(PROTOCOLS_DEFAULT).collect(),
+    };
+    let wanted: Vec<&str> = names.iter().filter_map(|n| protocol(n)).map(|p| p.0).collect();
     let mut header = String::new();
     for (index, entry) in wanted.iter().enumerate() {
-        header.push_str(&format!("{entry};q=0.{},", 9usize.saturating_sub(index).max(2)));
+        header.push_str(&format!("{entry};q=0.{},", wanted.len() + 1 - index));
     }
     header.push_str("*/*;q=0.1");
     header

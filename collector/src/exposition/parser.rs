@@ -8,13 +8,15 @@ use super::cursor::Cursor;
 use super::float::parse_float;
 use super::labels::{self, LabelError};
 
-/// Which text format a body is in.
+/// Which format a body is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus text 0.0.4, with the UTF-8 names of 1.0.0.
     Prometheus,
     /// OpenMetrics 1.0.
     OpenMetrics,
+    /// Prometheus's protobuf, length-delimited; for [`super::ProtobufParser`].
+    Protobuf,
 }
 
 /// A mistake in a body.
@@ -109,6 +111,7 @@ impl<'a> Parser<'a> {
         let result = match self.format {
             Format::Prometheus => self.next_prometheus(),
             Format::OpenMetrics => self.next_openmetrics(),
+            Format::Protobuf => Err("protobuf is no text"),
         };
         match result {
             Ok(Some(entry)) => Ok(Some(entry)),

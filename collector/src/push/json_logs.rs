@@ -33,7 +33,7 @@ pub(super) async fn ingest(receiver: &Receiver, ctx: &Ctx, body: &[u8]) -> Resul
     Ok(outcome)
 }
 
-async fn write(
+pub(super) async fn write(
     receiver: &Receiver,
     ctx: &Ctx,
     records: &mut Vec<LogRecord>,

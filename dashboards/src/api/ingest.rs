@@ -39,7 +39,8 @@ async fn push(app: &Shared, caller: &Caller, protocol: IngestProtocol, request: 
     let answer = app.ports.ingest.ingest(&ctx, request).await;
     let status = StatusCode::from_u16(answer.status)
         .map_err(|_| ApiError::new(vocab::ErrorKind::Internal, "the decoder answered with an impossible status"))?;
-    let mut response = Response::new(Body::from(answer.body));
+    let body = if answer.body.is_empty() { Body::from(answer.binary) } else { Body::from(answer.body) };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let kind = [("content-type".to_owned(), answer.content_type)].into_iter().filter(|(_, v)| !v.is_empty());
     for (name, value) in kind.chain(answer.headers) {
@@ -75,4 +76,29 @@ pub(crate) async fn import_text(State(app): State<Shared>, caller: Caller, reque
     responses((status = 200, description = "taken"), (status = 400, description = "the body says where the mistake is"), (status = 429, description = "try again later")))]
 pub(crate) async fn push_logs(State(app): State<Shared>, caller: Caller, request: Request) -> ApiResult<Response> {
     push(&app, &caller, IngestProtocol::JsonLogs, request).await
+}
+
+/// Takes OpenTelemetry metrics.
+#[utoipa::path(post, path = "/v1/metrics", tag = "Ingest", request_body(content_type = "application/x-protobuf", description = "ExportMetricsServiceRequest, as protobuf or JSON"),
+    responses((status = 200, description = "taken, or some of it: the body says what was refused"), (status = 400, description = "a google.rpc.Status says why"), (status = 429, description = "try again later")))]
+pub(crate) async fn otlp_metrics(State(app): State<Shared>, caller: Caller, request: Request) -> ApiResult<Response> {
+    push(&app, &caller, IngestProtocol::OtlpMetrics, request).await
+}
+
+/// Takes OpenTelemetry metrics where Prometheus takes them.
+#[utoipa::path(post, path = "/api/v1/otlp/v1/metrics", tag = "Ingest", request_body(content_type = "application/x-protobuf", description = "ExportMetricsServiceRequest, as protobuf or JSON"),
+    responses((status = 200, description = "taken, or some of it: the body says what was refused"), (status = 400, description = "a google.rpc.Status says why"), (status = 429, description = "try again later")))]
+pub(crate) async fn otlp_metrics_prometheus(
+    State(app): State<Shared>,
+    caller: Caller,
+    request: Request,
+) -> ApiResult<Response> {
+    push(&app, &caller, IngestProtocol::OtlpMetrics, request).await
+}
+
+/// Takes OpenTelemetry log records.
+#[utoipa::path(post, path = "/v1/logs", tag = "Ingest", request_body(content_type = "application/x-protobuf", description = "ExportLogsServiceRequest, as protobuf or JSON"),
+    responses((status = 200, description = "taken, or some of it: the body says what was refused"), (status = 400, description = "a google.rpc.Status says why"), (status = 429, description = "try again later")))]
+pub(crate) async fn otlp_logs(State(app): State<Shared>, caller: Caller, request: Request) -> ApiResult<Response> {
+    push(&app, &caller, IngestProtocol::OtlpLogs, request).await
 }

@@ -192,6 +192,7 @@ impl Ingest for Rooms {
             headers: vec![("retry-after".into(), "3".into())],
             content_type: "text/plain".into(),
             body: "slow down".into(),
+            ..IngestResponse::default()
         }
     }
 }

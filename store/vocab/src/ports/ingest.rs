@@ -16,6 +16,10 @@ pub enum IngestProtocol {
     PrometheusText,
     /// Log records as newline-delimited JSON.
     JsonLogs,
+    /// OpenTelemetry metrics over HTTP, protobuf or JSON by content type.
+    OtlpMetrics,
+    /// OpenTelemetry log records over HTTP, protobuf or JSON by content type.
+    OtlpLogs,
 }
 
 /// A request as it came.
@@ -34,7 +38,7 @@ pub struct IngestRequest {
 }
 
 /// The answer to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IngestResponse {
     /// HTTP status code.
     pub status: u16,
@@ -44,6 +48,8 @@ pub struct IngestResponse {
     pub content_type: String,
     /// The body; empty for 204.
     pub body: String,
+    /// A body that is no text; sent instead of `body` where that is empty.
+    pub binary: Bytes,
 }
 
 /// Decodes and writes pushed data.
