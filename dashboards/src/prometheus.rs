@@ -4,6 +4,7 @@ pub(crate) mod federate;
 pub(crate) mod json;
 pub(crate) mod labels;
 pub(crate) mod query;
+pub(crate) mod read;
 pub(crate) mod rules;
 pub(crate) mod status;
 pub(crate) mod targets;

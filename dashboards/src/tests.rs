@@ -3,6 +3,7 @@
 mod fakes;
 mod live;
 mod prometheus;
+mod read;
 mod security;
 mod serve;
 mod tidewatch;

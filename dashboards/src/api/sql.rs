@@ -1,7 +1,5 @@
 //! SQL, its rows streamed as they are computed.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -10,7 +8,6 @@ use futures::StreamExt;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use vocab::ErrorKind;
 use vocab::cancel::CancelOnDrop;
 use vocab::ports::sql::{SqlFormat, SqlRequest};
 
@@ -18,11 +15,10 @@ use super::body::JsonBody;
 use crate::app::{Caller, Shared};
 use crate::error::{ApiError, ApiResult};
 use crate::metrics::Counted;
+use crate::stream::offer;
 
 /// Encoded batches between the query and the client; a slow client slows the query down.
 const BATCHES_WAITING_MAX: usize = 4;
-/// How often a query that waits for its client looks whether its time is over.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One read-only statement.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -79,19 +75,7 @@ fn spawn(app: &Shared, caller: &Caller, request: SqlRequest, sender: mpsc::Sende
             let _ends = CancelOnDrop(ctx.cancel.clone());
             let mut answer = app.ports.sql.query(&ctx, request).await?;
             while let Some(batch) = answer.rows.next().await {
-                let batch = batch?;
-                let slot = loop {
-                    tokio::select! {
-                        slot = rows.reserve() => break slot,
-                        // A client that does not read must not hold the thread beyond the time limit.
-                        () = app.clock.sleep(LOOK_AGAIN) => ctx.cancel.check()?,
-                    }
-                };
-                match slot {
-                    Ok(slot) => slot.send(Ok(batch)),
-                    Err(_) => return Err(ApiError::new(ErrorKind::Cancelled, "the client went away")),
-                }
-                ctx.cancel.check()?;
+                offer(&app, &ctx, &rows, batch?).await?;
             }
             Ok(())
         };
