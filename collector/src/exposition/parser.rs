@@ -151,6 +151,7 @@ impl<'a> Parser<'a> {
         let line = match self.format {
             Format::Prometheus => self.prometheus_value(text),
             Format::OpenMetrics => self.openmetrics_value(text),
+            Format::Protobuf => return Ok(None),
         };
         line.map(Some).map_err(|message| {
             self.done = true;
