@@ -86,6 +86,43 @@ pub enum OutputFormat {
     Json,
 }
 
+/// How an imported text file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TextFormat {
+    /// As its end says.
+    Auto,
+    /// OpenMetrics: times in seconds.
+    Openmetrics,
+    /// Prometheus text: times in milliseconds.
+    Prometheus,
+}
+
+/// What an export writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// OpenMetrics text.
+    Openmetrics,
+    /// Prometheus's blocks.
+    Tsdb,
+}
+
+/// Which samples are exported.
+#[derive(Debug, Clone, Args)]
+pub struct ExportRange {
+    /// Only series that this selector matches: {job="api"}.
+    #[arg(long = "match", value_name = "SELECTOR")]
+    pub matching: Option<String>,
+    /// From this time (RFC 3339 or Unix seconds). Default: from the first sample.
+    #[arg(long)]
+    pub start: Option<String>,
+    /// Up to this time, included. Default: now.
+    #[arg(long)]
+    pub end: Option<String>,
+    /// How much is read at once, and the length of a block.
+    #[arg(long, default_value = "1d")]
+    pub window: String,
+}
+
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -152,6 +189,35 @@ pub enum Command {
         /// Port of `metrics_api.listen`.
         #[arg(long, default_value_t = 6443)]
         port: u16,
+    },
+    /// Import a file of OpenMetrics or Prometheus text, or a folder of Prometheus's blocks (a snapshot), into a running
+    /// Tidewatch. Goes on where it broke off.
+    Import {
+        /// The file or folder.
+        source: PathBuf,
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
+        /// How a file is written; a file that ends with `# EOF` is OpenMetrics.
+        #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
+        format: TextFormat,
+        /// Begin anew instead of going on where an earlier import broke off.
+        #[arg(long)]
+        restart: bool,
+    },
+    /// Export samples of a running Tidewatch.
+    Export {
+        /// The file (openmetrics) or folder (tsdb) to write.
+        out: PathBuf,
+        /// Which Tidewatch.
+        #[command(flatten)]
+        server: Server,
+        /// openmetrics: text, without native histograms; tsdb: blocks that Prometheus opens.
+        #[arg(long, value_enum, default_value_t = ExportFormat::Openmetrics)]
+        format: ExportFormat,
+        /// What to export.
+        #[command(flatten)]
+        range: ExportRange,
     },
     /// Print shell completions.
     Completions {

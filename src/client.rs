@@ -24,6 +24,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Reads the token and sets up the connection.
     pub(crate) fn new(server: &Server) -> Result<Self> {
         let token = match &server.token_file {
             Some(file) => {
@@ -36,12 +37,29 @@ impl Client {
         Ok(Self { http, base: server.url.trim_end_matches('/').to_owned(), token, tenant: server.tenant.clone() })
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value> {
-        let mut request = request.header("X-Scope-OrgID", &self.tenant);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+    /// The request on behalf of the tenant.
+    fn signed(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        let request = request.header("X-Scope-OrgID", &self.tenant);
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
-        let answer = request
+    }
+
+    /// A POST to a path, to be filled and sent.
+    pub(crate) fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.signed(self.http.post(format!("{}{path}", self.base)))
+    }
+
+    /// The JSON that a path answers with.
+    pub(crate) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), query)?;
+        self.send(self.http.get(url)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        let answer = self
+            .signed(request)
             .send()
             .await
             .with_context(|| format!("no answer from {}; is tidewatch running there?", self.base))?;

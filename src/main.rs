@@ -8,7 +8,7 @@ use tidewatch::app::{App, StartError};
 use tidewatch::cli::{Cli, Command, LogFormat, OutputFormat, Serve};
 use tidewatch::clock::SystemClock;
 use tidewatch::signals::{Asked, Signals};
-use tidewatch::{autoscale, client, config, k8s_manifest, logging, policy_client};
+use tidewatch::{autoscale, client, config, export, import, k8s_manifest, logging, policy_client};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -84,6 +84,8 @@ async fn run(command: Command) -> ExitCode {
         Command::K8sManifest { ca_file, service, namespace, port } => {
             k8s_manifest::run(&ca_file, &service, &namespace, port)
         }
+        Command::Import { source, server, format, restart } => import::import(&server, &source, format, restart).await,
+        Command::Export { out, server, format, range } => export::export(&server, &out, format, &range).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tidewatch", &mut std::io::stdout());
             return ExitCode::SUCCESS;

@@ -1,0 +1,40 @@
+use super::progress::Position;
+use super::text::Family;
+use super::*;
+
+#[test]
+fn pieces_begin_with_what_describes_their_family() {
+    let mut family = Family::default();
+    assert!(family.take(b"# HELP a helps\n"));
+    assert!(family.take(b"# TYPE a counter\n"));
+    assert!(!family.take(b"a_total 1 2\n"));
+    assert!(!family.take(b"# a remark\n"));
+    assert!(family.take(b"# TYPE b gauge\n"));
+    assert!(!family.take(b""));
+    assert_eq!(family.lines, b"# TYPE b gauge\n");
+}
+
+#[test]
+fn progress_is_kept_beside_the_source_until_the_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("x.om");
+    std::fs::write(&source, "# EOF\n").expect("written");
+    let mut progress = Progress::open(&source, false).expect("opens");
+    assert_eq!(progress.position, Position::default());
+    progress.position = Position { file_bytes: 6, offset: 3, series: 2, ..Position::default() };
+    progress.save().expect("saved");
+    let again = Progress::open(&source, false).expect("opens");
+    assert_eq!(again.position, progress.position);
+    assert_eq!(Progress::open(&source, true).expect("opens").position, Position::default());
+    again.done().expect("removed");
+    assert_eq!(Progress::open(&source, false).expect("opens").position, Position::default());
+    let beside = folder.path().join("x.om.tidewatch-import.json");
+    std::fs::write(beside, "{").expect("written");
+    assert!(Progress::open(&source, false).is_err_and(|e| e.to_string().contains("--restart")));
+}
+
+#[test]
+fn a_folder_without_blocks_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(blocks::find(folder.path()).is_err_and(|e| e.to_string().contains("holds no block")));
+}
