@@ -107,7 +107,7 @@ async fn metrics(program: Program, figures: &mut Figures) -> Result<()> {
             let mut params = vec![("query", *query)];
             params.extend(program.query_params());
             let path = if *range {
-                params.extend([("start", start.as_str()), ("end", &end), ("step", "30")]);
+                params.extend([("start", start.as_str()), ("end", end.as_str()), ("step", "30")]);
                 "/api/v1/query_range"
             } else {
                 params.push(("time", &at));
