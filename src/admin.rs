@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use store::{LogStore, MetricStore};
 use vocab::ports::Admin;
-use vocab::ports::admin::{PoolStatus, ProcessStatus, StoreStatus};
+use vocab::ports::admin::{Deletion, PoolStatus, ProcessStatus, StoreStatus};
 use vocab::time::TimestampMs;
-use vocab::{Clock, ErrorKind, MemoryBudget, PortError, PortResult};
+use vocab::{Clock, Ctx, ErrorKind, MemoryBudget, PortError, PortResult};
 
 use crate::app::{Reloadable, Stores};
 use crate::config::{self, Config};
@@ -111,6 +111,18 @@ impl Admin for ProcessAdmin {
     async fn compact(&self) -> PortResult<()> {
         self.metrics.compact().await.map_err(PortError::from)?;
         self.logs.compact().await.map_err(PortError::from)
+    }
+
+    async fn delete_series(&self, ctx: &Ctx, deletion: Deletion) -> PortResult<()> {
+        self.metrics.delete_series(ctx, deletion).await.map_err(PortError::from)
+    }
+
+    async fn clean_tombstones(&self, ctx: &Ctx) -> PortResult<()> {
+        self.metrics.clean_tombstones(&ctx.tenant).await.map_err(PortError::from)
+    }
+
+    async fn snapshot(&self, ctx: &Ctx, skip_head: bool) -> PortResult<String> {
+        self.metrics.snapshot(&ctx.tenant, skip_head).await.map_err(PortError::from)
     }
 
     async fn reload(&self) -> PortResult<()> {

@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vocab::error::chain;
+use vocab::limits::Limits;
 use vocab::ports::{Appender, Catalog, LogAppender, LogSearcher, Querier};
 use vocab::telemetry::Telemetry;
 use vocab::{Clock, MemoryBudget, Problems, TenantId};
@@ -91,6 +92,7 @@ pub(crate) struct Reloadable {
     pub(crate) analyzer: Arc<Analyzer>,
     pub(crate) autoscaler: Arc<Autoscaler>,
     pub(crate) external_labels: Arc<parking_lot::RwLock<vocab::Labels>>,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) roles: Vec<Role>,
     pub(crate) url: Mutex<String>,
 }
@@ -99,6 +101,7 @@ impl Reloadable {
     /// Gives every room its part. Rooms that are not among the roles stay idle.
     pub(crate) async fn apply(&self, config: Config) {
         self.external_labels.write().clone_from(&config.external_labels);
+        self.limits.replace(config.tenants);
         // The autoscaler first: it adopts running replicas before anything measures them.
         if self.roles.contains(&Role::Autoscaler) {
             self.autoscaler.apply(config.autoscaler).await;
@@ -127,9 +130,10 @@ impl App {
         let budget = Arc::new(MemoryBudget::new(limit, memory::SHARES));
         let telemetry = Telemetry::new();
         let data_dir = data_dir(serve)?;
-        let server_config = server_config(serve, &config)?;
+        let limits = Limits::new(config.tenants.clone());
+        let server_config = server_config(serve, &config, &limits)?;
 
-        let store = open_stores(&data_dir, &config, &budget, &telemetry, &clock).await?;
+        let store = open_stores(&data_dir, &config, &limits, &budget, &telemetry, &clock).await?;
         let tenant = TenantId::default();
         let querier = Arc::clone(&store.metrics) as Arc<dyn Querier>;
         let appender = Arc::clone(&store.metrics) as Arc<dyn Appender>;
@@ -171,6 +175,7 @@ impl App {
                 clock: Arc::clone(&clock),
                 telemetry: telemetry.clone(),
                 memory: budget.pool("ingest"),
+                limits: Arc::clone(&limits),
                 self_metrics: {
                     let own = self_metrics.clone();
                     Arc::new(move || own.encode())
@@ -185,6 +190,7 @@ impl App {
             analyzer: Arc::clone(&analyzer),
             autoscaler: Arc::clone(&autoscaler),
             external_labels: Arc::clone(&server_config.external_labels),
+            limits: Arc::clone(&limits),
             roles: serve.roles.clone(),
             url: Mutex::new(String::new()),
         };
@@ -284,6 +290,7 @@ pub(crate) struct Stores {
 async fn open_stores(
     dir: &Path,
     config: &Config,
+    limits: &Arc<Limits>,
     budget: &MemoryBudget,
     telemetry: &Telemetry,
     clock: &Arc<dyn Clock>,
@@ -292,9 +299,13 @@ async fn open_stores(
     let storage = &config.storage;
     let default_bytes = crate::disk_share::default_retention_bytes(dir);
     let mut metrics_config = MetricStoreConfig::new(dir.to_path_buf());
+    metrics_config.tenants = Arc::clone(limits);
     metrics_config.fsync = storage.fsync;
     metrics_config.retention_bytes = storage.metrics_retention_bytes.unwrap_or(default_bytes);
     metrics_config.retention_time = storage.metrics_retention_age;
+    if let Some(count) = storage.exemplars_max {
+        metrics_config.exemplars_max = count;
+    }
     if let Some(window) = storage.out_of_order_window {
         let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
         metrics_config.limits.scrape_window_ms = window_ms;
@@ -348,7 +359,7 @@ fn data_dir(serve: &Serve) -> Result<PathBuf, StartError> {
     dir.canonicalize().map_err(fail)
 }
 
-fn server_config(serve: &Serve, config: &Config) -> Result<ServerConfig, StartError> {
+fn server_config(serve: &Serve, config: &Config, limits: &Arc<Limits>) -> Result<ServerConfig, StartError> {
     let auth = match &serve.auth_token_file {
         None => None,
         Some(file) => {
@@ -362,12 +373,15 @@ fn server_config(serve: &Serve, config: &Config) -> Result<ServerConfig, StartEr
     flags.insert("config".to_owned(), serve.config.as_ref().map(|p| p.display().to_string()).unwrap_or_default());
     flags.insert("data-dir".to_owned(), serve.data_dir.as_ref().map(|p| p.display().to_string()).unwrap_or_default());
     flags.insert("memory-limit".to_owned(), serve.memory_limit.clone().unwrap_or_default());
+    flags.insert("enable-admin-api".to_owned(), serve.enable_admin_api.to_string());
     flags.insert("log".to_owned(), serve.log.clone());
     let server = ServerConfig {
         auth,
         allowed_hosts: serve.allowed_hosts.clone(),
         external_labels: Arc::new(parking_lot::RwLock::new(config.external_labels.clone())),
         flags,
+        limits: Arc::clone(limits),
+        enable_admin_api: serve.enable_admin_api,
         ..ServerConfig::new(serve.listen)
     };
     let mut problems = Problems::default();

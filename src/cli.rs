@@ -45,6 +45,9 @@ pub struct Serve {
     /// Host names beside loopback and the listen address that requests may be addressed to.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
+    /// Allow deleting series and taking snapshots through the API (/api/v1/admin/tsdb).
+    #[arg(long, alias = "web.enable-admin-api")]
+    pub enable_admin_api: bool,
     /// What to log: error, warn, info, debug, or per room (info,store=debug).
     #[arg(long, value_name = "FILTER", default_value = "info", env = "TIDEWATCH_LOG")]
     pub log: String,

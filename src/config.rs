@@ -4,6 +4,7 @@
 
 mod sections;
 mod storage;
+mod tenants;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use analyzer::config::AnalyzerConfig;
 use autoscaler::config::AutoscalerConfig;
 use collector::config::CollectorConfig;
+use vocab::limits::LimitsTable;
 use vocab::{Labels, Problem, Problems};
 
 use crate::yaml::Document;
@@ -34,6 +36,8 @@ pub struct Config {
     pub external_labels: Labels,
     /// How long data is kept and how it is written.
     pub storage: StorageConfig,
+    /// What tenants may do.
+    pub tenants: LimitsTable,
     /// What is collected.
     pub collector: CollectorConfig,
     /// What is judged.
@@ -65,7 +69,7 @@ const AUTOSCALER: &[&str] = &[
     "balancers",
     "scaling",
 ];
-const ROOT: &[&str] = &["cluster", "services", "rule_files", "storage"];
+const ROOT: &[&str] = &["cluster", "services", "rule_files", "storage", "tenants"];
 
 /// Loads the configuration; without a file every built-in source is on.
 ///
@@ -124,10 +128,11 @@ fn build(document: &Document, file: Option<PathBuf>, shown: String) -> Result<Co
     let raw: autoscaler::config::RawAutoscaler = sections::pick(document, AUTOSCALER, &mut problems);
     let autoscaler = autoscaler::config::check(&raw, &cluster, &mut problems);
     let storage = storage::check(document, &mut problems);
+    let tenants = tenants::check(document, &mut problems);
 
     problems.locate(&document.file, |path| document.line_of(path));
     problems.list.append(&mut elsewhere.list);
-    problems.into_result(Config { file, shown, external_labels, storage, collector, analyzer, autoscaler })
+    problems.into_result(Config { file, shown, external_labels, storage, tenants, collector, analyzer, autoscaler })
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ const DEFAULT_SHARE: f64 = 0.6;
 /// Less than this cannot hold the caches and buffers that a start needs.
 pub const LIMIT_BYTES_MIN: usize = 128 * 1024 * 1024;
 
-/// The shares of the budget by name; the rest is for code, stacks and what no share counts.
+/// The shares of the budget by name; the rest is for code, stacks, blocks that are being written and what else no share counts.
 pub const SHARES: &[(&str, f64)] =
-    &[("head", 0.35), ("queries", 0.25), ("logs", 0.12), ("caches", 0.08), ("ingest", 0.08)];
+    &[("head", 0.42), ("queries", 0.18), ("logs", 0.10), ("caches", 0.06), ("ingest", 0.06)];
 
 /// Reads a size: bytes, or a number with kB, MB, GB (powers of ten) or KiB, MiB, GiB (powers of two).
 ///

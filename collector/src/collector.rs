@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vocab::budget::MemoryPool;
+use vocab::limits::Limits;
 use vocab::ports::views::{DroppedTarget, SourceStatus, SourceView, TargetStatus, TargetView};
 use vocab::ports::{Appender, Catalog, LogAppender};
 use vocab::sample::MetricMetadata;
@@ -59,6 +60,8 @@ pub struct CollectorDeps {
     pub telemetry: Telemetry,
     /// The memory share that writes draw on.
     pub memory: Arc<MemoryPool>,
+    /// What tenants may push.
+    pub limits: Arc<Limits>,
     /// What the source `self` reads.
     pub self_metrics: SelfMetrics,
     /// The process orchestrator's replicas, shown by the source `containers`.
@@ -111,6 +114,7 @@ impl Collector {
             catalog: deps.catalog,
             clock: deps.clock,
             memory: deps.memory,
+            limits: deps.limits,
             metrics: Metrics::new(&deps.telemetry),
             tenant,
             resolver: RwLock::default(),

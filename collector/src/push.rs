@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use vocab::ports::append::RejectReason;
 use vocab::ports::ingest::{IngestProtocol, IngestRequest, IngestResponse};
 use vocab::ports::{AppendOutcome, Ingest, WriteBatch};
 use vocab::{Ctx, ErrorKind, PortError};
@@ -51,6 +52,8 @@ struct Outcome {
     rejected: u64,
     /// The first mistake.
     first_mistake: Option<String>,
+    /// Why samples were refused that may be taken later.
+    limit: Option<String>,
 }
 
 impl Outcome {
@@ -63,6 +66,10 @@ impl Outcome {
 
     fn add(&mut self, outcome: &AppendOutcome) {
         self.accepted += outcome.accepted;
+        if outcome.limited > 0 && self.limit.is_none() {
+            let described = outcome.rejections.iter().find(|r| r.reason == RejectReason::SeriesLimit);
+            self.limit = Some(described.map_or_else(|| "a limit is reached".to_owned(), |r| r.message.clone()));
+        }
         if outcome.rejected > 0 {
             self.reject(outcome.rejected, || {
                 outcome.rejections.first().map_or_else(|| "samples refused".to_owned(), |r| r.message.clone())
@@ -78,6 +85,7 @@ impl Receiver {
 
     async fn handle(&self, ctx: &Ctx, request: &IngestRequest) -> Result<Outcome, PortError> {
         let body = decode::decode(&request.body, &request.content_encoding, request.protocol)?;
+        self.check_size(ctx, body.len())?;
         // The decoded form of a body is a few times its size.
         ctx.memory.try_grow(body.len().saturating_mul(3))?;
         let result = match request.protocol {
@@ -90,11 +98,35 @@ impl Receiver {
         result
     }
 
+    /// Refuses a body that is larger than its tenant may send.
+    fn check_size(&self, ctx: &Ctx, bytes: usize) -> Result<(), PortError> {
+        match self.shared.limits.of(&ctx.tenant).decompressed_bytes {
+            Some(most) if bytes > most => Err(PortError::invalid(format!(
+                "the body of tenant {} has {bytes} bytes after decompression, at most {most} are taken (max_decompressed_size)",
+                ctx.tenant
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a request that holds more samples than its tenant may send at once; what was written of it before stays.
+    fn check_samples(&self, ctx: &Ctx, num_samples: u64) -> Result<(), PortError> {
+        match self.shared.limits.of(&ctx.tenant).samples_per_request {
+            Some(most) if num_samples > most => Err(PortError::invalid(format!(
+                "a request of tenant {} has {num_samples} samples or more, at most {most} are taken (max_samples_per_request)",
+                ctx.tenant
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes a batch if it holds anything, and empties it.
     async fn flush(&self, ctx: &Ctx, batch: &mut WriteBatch, outcome: &mut Outcome) -> Result<(), PortError> {
         if batch.series.is_empty() && batch.metadata.is_empty() {
             return Ok(());
         }
+        let samples = (batch.samples.len() + batch.histograms.len()) as u64;
+        self.check_samples(ctx, outcome.accepted + outcome.rejected + samples)?;
         let written = self.shared.appender.append(ctx, batch).await?;
         outcome.add(&written);
         outcome.histograms += batch.histograms.len() as u64;
@@ -161,12 +193,18 @@ fn response(status: u16, body: String) -> IngestResponse {
 }
 
 fn answer(outcome: &Outcome) -> IngestResponse {
-    let mut response = match &outcome.first_mistake {
-        None => response(204, String::new()),
-        Some(mistake) => response(400, format!("{mistake} ({} refused, {} taken)", outcome.rejected, outcome.accepted)),
+    let counts = || format!("({} refused, {} taken)", outcome.rejected, outcome.accepted);
+    let mut response = match (&outcome.limit, &outcome.first_mistake) {
+        // What was taken is known at the next try and does no harm then.
+        (Some(limit), _) => response(429, format!("{limit} {}", counts())),
+        (None, None) => response(204, String::new()),
+        (None, Some(mistake)) => response(400, format!("{mistake} {}", counts())),
     };
     let samples = outcome.accepted.saturating_sub(outcome.histograms);
     response.headers = written(samples, outcome.histograms, outcome.exemplars);
+    if outcome.limit.is_some() {
+        response.headers.push(("Retry-After".to_owned(), RETRY_AFTER_SECONDS.to_owned()));
+    }
     response
 }
 

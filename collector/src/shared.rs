@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::RwLock;
 use vocab::budget::MemoryPool;
+use vocab::limits::Limits;
 use vocab::ports::{Appender, Catalog, LogAppender};
 use vocab::resolve::{Identity, ResolverConfig, resolve};
 use vocab::{Clock, Ctx, TenantId};
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) memory: Arc<MemoryPool>,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) metrics: Metrics,
     pub(crate) tenant: TenantId,
     pub(crate) resolver: RwLock<Arc<ResolverConfig>>,

@@ -77,6 +77,7 @@ impl Bench {
             clock,
             telemetry,
             memory: MemoryPool::new("ingest", 1 << 30),
+            limits: Arc::default(),
             self_metrics: Arc::new(move || own.encode()),
             replicas: Arc::new(move || of_replicas.lock().clone()),
         };

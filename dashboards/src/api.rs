@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub(crate) mod batch;
 pub(crate) mod body;
+pub(crate) mod cardinality;
 pub(crate) mod events;
 pub(crate) mod hosts;
 pub(crate) mod ingest;

@@ -64,7 +64,7 @@ pub(crate) type Shared = Arc<App>;
 impl App {
     /// The context of a call: its tenant, and the memory share of queries.
     pub(crate) fn ctx(&self, caller: &Caller) -> Ctx {
-        Ctx::new(caller.tenant.clone(), self.memory.reservation("a query"))
+        Ctx::new(caller.tenant.clone(), self.memory.reservation_among_many("a query"))
     }
 }
 

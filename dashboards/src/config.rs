@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use promql::EngineOptions;
+use vocab::limits::Limits;
 use vocab::{Labels, Problems};
 
 /// Shortest accepted token: shorter ones can be guessed.
@@ -28,6 +29,10 @@ pub struct ServerConfig {
     pub query_timeout: Duration,
     /// Queries evaluated at once.
     pub query_concurrency: usize,
+    /// What tenants may push.
+    pub limits: Arc<Limits>,
+    /// Whether series may be deleted and snapshots taken through the API.
+    pub enable_admin_api: bool,
     /// How PromQL is evaluated.
     pub engine: EngineOptions,
     /// Labels that federation adds to every series (`global.external_labels`); changed by a reload.
@@ -45,6 +50,8 @@ impl ServerConfig {
             allowed_hosts: Vec::new(),
             query_timeout: Duration::from_secs(120),
             query_concurrency: 20,
+            limits: Arc::default(),
+            enable_admin_api: false,
             engine: EngineOptions::default(),
             external_labels: Arc::default(),
             flags: BTreeMap::new(),

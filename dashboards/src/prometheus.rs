@@ -1,5 +1,6 @@
 //! The HTTP API of Prometheus, as its clients know it.
 
+pub(crate) mod admin;
 pub(crate) mod federate;
 pub(crate) mod json;
 pub(crate) mod labels;

@@ -16,12 +16,12 @@ use utoipa_axum::routes;
 use vocab::ErrorKind;
 
 use crate::api::{
-    alerts, batch, events, hosts, ingest, ledger, logs, overview, policies, reports, scaling, search, services, sql,
+    alerts, batch, cardinality, events, hosts, ingest, ledger, logs, overview, policies, reports, scaling, search, services, sql,
     system,
 };
 use crate::app::Shared;
 use crate::error::ApiError;
-use crate::prometheus::{federate, labels, query, read, rules, status, targets};
+use crate::prometheus::{admin, federate, labels, query, read, rules, status, targets};
 use crate::security::door;
 use crate::ui;
 
@@ -124,6 +124,9 @@ fn prometheus() -> OpenApiRouter<Shared> {
         .routes(routes!(status::tsdb))
         .routes(routes!(federate::federate))
         .routes(routes!(read::read))
+        .routes(routes!(admin::delete_series))
+        .routes(routes!(admin::clean_tombstones))
+        .routes(routes!(admin::snapshot))
         .routes(routes!(status::live))
         .routes(routes!(status::ready))
         .routes(routes!(status::healthy))
@@ -180,7 +183,7 @@ fn tidewatch() -> OpenApiRouter<Shared> {
         .routes(routes!(system::sources))
         .routes(routes!(system::tasks))
         .routes(routes!(system::status))
-        .routes(routes!(system::spread))
+        .routes(routes!(cardinality::spread))
         .routes(routes!(system::flush))
         .routes(routes!(system::compact))
         .routes(routes!(system::reload))

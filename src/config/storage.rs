@@ -12,6 +12,8 @@ use crate::yaml::Document;
 /// How long data is kept and how it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageConfig {
+    /// Exemplars of a tenant that are kept; `None` for the default.
+    pub exemplars_max: Option<usize>,
     /// How far behind a series' newest sample a sample may come; `None` for the defaults of each way in.
     pub out_of_order_window: Option<Duration>,
     /// Bytes of metric blocks that are kept; `None` for a share of the disk.
@@ -61,13 +63,14 @@ struct RawRetention {
     size: Option<String>,
 }
 
-/// Read so that an existing file starts; the number kept per series is fixed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawExemplars {
-    #[serde(rename = "max_exemplars")]
-    _max_exemplars: Option<u64>,
+    max_exemplars: Option<i64>,
 }
+
+/// Exemplars are in memory and in one file, so there is an end to what may be asked for.
+const EXEMPLARS_MAX: i64 = 1_000_000;
 
 /// Checks `storage`.
 pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConfig {
@@ -92,6 +95,13 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
     };
     let metrics_retention_bytes = size(&storage.tsdb.retention.size, "storage.tsdb.retention.size");
     let logs_retention_bytes = size(&storage.logs.retention.size, "storage.logs.retention.size");
+    let exemplars_max = storage.exemplars.max_exemplars.map(|count| {
+        if count > EXEMPLARS_MAX {
+            problems.add("storage.exemplars.max_exemplars", format!("want at most {EXEMPLARS_MAX}, not {count}"));
+        }
+        // Prometheus takes 0 and less for none.
+        usize::try_from(count).unwrap_or(0)
+    });
     let fsync = match storage.fsync.as_deref() {
         None | Some("interval") => store::wal::FsyncPolicy::default(),
         Some("commit") => store::wal::FsyncPolicy::EveryCommit,
@@ -102,6 +112,7 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
         }
     };
     StorageConfig {
+        exemplars_max,
         out_of_order_window,
         metrics_retention_bytes,
         metrics_retention_age,

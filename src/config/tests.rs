@@ -36,3 +36,27 @@ fn unsupported_and_unknown_sections_are_named() {
     assert!(list.iter().any(|l| l.starts_with("t.yaml:3: storage.fsync: want interval")), "{list:#?}");
     assert!(list.iter().any(|l| l.starts_with("t.yaml:5: services[0]: say which sources")), "{list:#?}");
 }
+
+#[test]
+fn tenants_have_limits_of_their_own_and_mistakes_in_them_are_named() {
+    let text = "tenants:\n  defaults: {max_series: 1000, retention: {time: 30d}}\n  overrides:\n    team-a:\n      max_samples_per_second: 5000\n      max_body_size: 1MiB\n      retention: {time: 1d, size: 2GiB}\n";
+    let document = Document::parse("t.yaml", text).expect("YAML");
+    let table = build(&document, None, String::new()).expect("right").tenants;
+    assert_eq!(table.defaults.series, Some(1000));
+    let team = &table.overrides[&vocab::TenantId::new("team-a").expect("a valid name")];
+    assert_eq!(
+        (team.samples_per_second, team.body_bytes, team.retention_bytes),
+        (Some(5000), Some(1 << 20), Some(2 << 30))
+    );
+    assert_eq!(team.retention_time, Some(Duration::from_secs(86_400)));
+    let list = mistakes(
+        "tenants:\n  defaults: {max_series: 0}\n  overrides:\n    a/b: {}\n    ok: {retention: {size: many, time: long}}\n",
+    );
+    assert_eq!(list.len(), 4, "{list:#?}");
+    for part in
+        ["tenants.defaults.max_series: want at least 1", "invalid tenant name", "retention.size", "retention.time"]
+    {
+        assert!(list.iter().any(|l| l.contains(part)), "{part} in {list:#?}");
+    }
+    assert!(mistakes("tenants: {defaults: {max_serie: 1}}\n")[0].contains("unknown key"));
+}

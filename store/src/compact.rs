@@ -11,6 +11,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::partition::Partition;
 use crate::query::decode::Parts;
+use crate::tombstones::{Deleted, Tombstone};
 
 /// So many blocks of about one size are merged.
 const TIER_BLOCKS: usize = 4;
@@ -33,8 +34,14 @@ pub(crate) enum Eagerness {
     Full,
 }
 
-/// Chooses blocks of one tenant to be merged; none when no merge is due.
-pub(crate) fn choose(blocks: &[&BlockMeta], now_ms: TimestampMs, eagerness: Eagerness) -> Option<Vec<ulid::Ulid>> {
+/// Chooses blocks of one tenant to be merged; none when no merge is due. Blocks with more than `series_max` series together are
+/// left as they are: the index of the result would not fit into memory while it is made.
+pub(crate) fn choose(
+    blocks: &[&BlockMeta],
+    now_ms: TimestampMs,
+    eagerness: Eagerness,
+    series_max: u64,
+) -> Option<Vec<ulid::Ulid>> {
     let mut partitions: BTreeMap<Partition, Vec<&BlockMeta>> = BTreeMap::new();
     for meta in blocks {
         partitions.entry(Partition::around(meta.min_time_ms, meta.max_time_ms)).or_default().push(meta);
@@ -43,18 +50,23 @@ pub(crate) fn choose(blocks: &[&BlockMeta], now_ms: TimestampMs, eagerness: Eage
         // In the order of arrival, because only neighbours in it can be merged without changing which value was first.
         members.sort_by_key(|m| (m.first_ulid, m.ulid));
         let settled = partition.end().saturating_add(SETTLED_AFTER_MS) < now_ms;
-        let chosen = if settled || eagerness == Eagerness::Full { longest_run(&members) } else { tier(&members) };
+        let chosen = if settled || eagerness == Eagerness::Full {
+            longest_run(&members, series_max)
+        } else {
+            tier(&members, series_max)
+        };
         chosen.map(|chosen| chosen.iter().map(|m| m.ulid).collect())
     })
 }
 
 /// The first run of at least two neighbours that fit into one block.
-fn longest_run<'a, 'b>(members: &'a [&'b BlockMeta]) -> Option<&'a [&'b BlockMeta]> {
+fn longest_run<'a, 'b>(members: &'a [&'b BlockMeta], series_max: u64) -> Option<&'a [&'b BlockMeta]> {
     (0..members.len()).find_map(|start| {
-        let mut total = 0;
+        let (mut num_samples, mut num_series) = (0, 0);
         let fits = members[start..].iter().take_while(|m| {
-            total += m.num_samples;
-            total <= MERGED_SAMPLES_MAX
+            num_samples += m.num_samples;
+            num_series += m.num_series;
+            num_samples <= MERGED_SAMPLES_MAX && num_series <= series_max
         });
         let length = fits.count();
         (length >= 2).then(|| &members[start..start + length])
@@ -62,15 +74,18 @@ fn longest_run<'a, 'b>(members: &'a [&'b BlockMeta]) -> Option<&'a [&'b BlockMet
 }
 
 /// The first run of enough neighbours of about one size.
-fn tier<'a, 'b>(members: &'a [&'b BlockMeta]) -> Option<&'a [&'b BlockMeta]> {
+fn tier<'a, 'b>(members: &'a [&'b BlockMeta], series_max: u64) -> Option<&'a [&'b BlockMeta]> {
     members.windows(TIER_BLOCKS).find(|window| {
         let sizes = || window.iter().map(|m| m.num_samples.max(1));
         let (least, most) = (sizes().min().unwrap_or(1), sizes().max().unwrap_or(1));
-        most < least.saturating_mul(TIER_FACTOR) && sizes().sum::<u64>() <= MERGED_SAMPLES_MAX
+        most < least.saturating_mul(TIER_FACTOR)
+            && sizes().sum::<u64>() <= MERGED_SAMPLES_MAX
+            && window.iter().map(|m| m.num_series).sum::<u64>() <= series_max
     })
 }
 
-/// Merges blocks of one tenant, given in the order of arrival, into a new one that is not listed yet.
+/// Merges blocks of one tenant, given in the order of arrival, into a new one that is not listed yet. What is deleted is left
+/// out.
 pub(crate) fn merge(
     set: &BlockSet,
     blocks: &[Arc<Block>],
@@ -87,7 +102,8 @@ pub(crate) fn merge(
         created_at_ms: now_ms,
     };
     let mut writer = BlockWriter::new(&set.dir_of(&first.meta().tenant), identity, disk)?;
-    let mut cursors = blocks.iter().map(Cursor::new).collect::<Result<Vec<_>, _>>()?;
+    let tombstones = set.tombstones().of(&first.meta().tenant);
+    let mut cursors = blocks.iter().map(|b| Cursor::new(b, &tombstones)).collect::<Result<Vec<_>, _>>()?;
     loop {
         let next = cursors.iter().filter_map(Cursor::labels).min_by_key(|l| l.packed()).cloned();
         let Some(labels) = next else { break };
@@ -107,17 +123,23 @@ pub(crate) fn merge(
 }
 
 /// Goes through the series of a block in order.
-struct Cursor {
+struct Cursor<'a> {
     index: Arc<BlockIndex>,
     reader: ChunkReader,
     next_group: usize,
     series: VecDeque<IndexedSeries>,
+    tombstones: Vec<&'a Tombstone>,
 }
 
-impl Cursor {
-    fn new(block: &Arc<Block>) -> Result<Self, StoreError> {
-        let mut cursor =
-            Self { index: block.index()?, reader: ChunkReader::new(block)?, next_group: 0, series: VecDeque::new() };
+impl<'a> Cursor<'a> {
+    fn new(block: &Arc<Block>, tombstones: &'a [Tombstone]) -> Result<Self, StoreError> {
+        let mut cursor = Self {
+            index: block.index()?,
+            reader: ChunkReader::new(block)?,
+            next_group: 0,
+            series: VecDeque::new(),
+            tombstones: tombstones.iter().filter(|t| t.concerns(block.meta())).collect(),
+        };
         cursor.fill()?;
         Ok(cursor)
     }
@@ -140,12 +162,9 @@ impl Cursor {
             return Ok(());
         }
         let Some(series) = self.series.pop_front() else { return Ok(()) };
-        for entry in &series.chunks {
-            if ChunkReader::is_histogram(entry) {
-                parts.histograms.extend(self.reader.histograms(entry)?);
-            } else {
-                parts.floats(|times, values| self.reader.floats(entry, times, values))?;
-            }
+        let deleted = Deleted::of(&self.tombstones, labels);
+        for entry in series.chunks.iter().filter(|c| !deleted.has_all(c.min_time, c.max_time)) {
+            parts.chunk(&mut self.reader, entry, Some(&deleted))?;
         }
         self.fill()
     }

@@ -1,7 +1,9 @@
 //! The metric store: log, head and blocks put together.
 
 mod config;
+mod delete;
 mod flush;
+mod limits;
 mod lock;
 mod maintain;
 mod ports;
@@ -16,7 +18,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use vocab::ports::admin::StoreStatus;
-use vocab::{Clock, MemoryBudget};
+use vocab::{Clock, MemoryBudget, TenantId};
 
 use crate::block::BlockSet;
 use crate::disk::{Disk, OsDisk};
@@ -24,6 +26,8 @@ use crate::error::StoreError;
 use crate::head::{Head, Replay, ReplayReport};
 use crate::metrics::Metrics;
 use crate::query::run::Sources;
+use crate::snapshot;
+use crate::tombstones::Tombstones;
 use crate::wal::{Wal, WalConfig, WalReport};
 
 pub use config::MetricStoreConfig;
@@ -34,6 +38,12 @@ pub const HEAD_POOL: &str = "head";
 
 /// Name of the memory share that indexes of blocks draw on.
 pub const CACHE_POOL: &str = "caches";
+
+/// Part of the whole memory that the index of a merged block may take while it is made.
+const MERGE_PERCENT: usize = 10;
+
+/// About what one series takes then: its labels, its place in the postings, its chunks.
+const MERGED_SERIES_BYTES: usize = 320;
 
 /// The metric store of a data folder. Implements [`vocab::ports::Appender`] and [`vocab::ports::Querier`].
 #[derive(Debug)]
@@ -50,6 +60,9 @@ pub struct MetricStore {
     maintenance: tokio::sync::Mutex<maintain::State>,
     wake: Arc<Notify>,
     closing: AtomicBool,
+    /// Most series of blocks that are merged.
+    merged_series_max: u64,
+    rates: limits::Rates,
     background: Mutex<Option<JoinHandle<()>>>,
     replayed: WalReport,
     _lock: FolderLock,
@@ -79,19 +92,23 @@ impl MetricStore {
         clock: Arc<dyn Clock>,
         disk: Arc<dyn Disk>,
     ) -> Result<Arc<Self>, StoreError> {
+        let merged_series_max = (budget.total_bytes() / 100 * MERGE_PERCENT / MERGED_SERIES_BYTES) as u64;
         let (head_pool, cache_pool) = (budget.pool(HEAD_POOL), budget.pool(CACHE_POOL));
         let store = blocking(move || {
             let folder = config.dir.join("metrics");
             std::fs::create_dir_all(&folder).map_err(|e| StoreError::io("create the folder", &folder, e))?;
             let lock = FolderLock::take(&folder)?;
-            let blocks = Arc::new(BlockSet::load(&folder.join("blocks"), &cache_pool, Arc::clone(&metrics))?);
-            let head = Arc::new(Head::new(config.limits, &head_pool));
+            let tombstones = Tombstones::load(&folder.join("tombstones"))?;
+            let blocks =
+                Arc::new(BlockSet::load(&folder.join("blocks"), tombstones, &cache_pool, Arc::clone(&metrics))?);
+            let head = Arc::new(Head::new(config.exemplars_max, &head_pool));
             tenants::load(&folder.join("tenants"), &head)?;
             let wal = WalConfig { fsync: config.fsync, ..WalConfig::new("metrics", folder.join("wal")) };
             let (wal, reader) = Wal::open(wal, Arc::clone(&disk), Arc::clone(&metrics))?;
             let mut replay = Replay::new(&head);
             let replayed = reader.replay(|_, record| replay.record(record));
             report_replay(replay.finish(), &replayed);
+            head.set_time(clock.now_ms());
             Ok(Self {
                 config,
                 clock,
@@ -103,6 +120,8 @@ impl MetricStore {
                 maintenance: tokio::sync::Mutex::default(),
                 wake: Arc::default(),
                 closing: AtomicBool::new(false),
+                merged_series_max,
+                rates: limits::Rates::default(),
                 background: Mutex::new(None),
                 replayed,
                 _lock: lock,
@@ -137,6 +156,27 @@ impl MetricStore {
         let appends = self.gate.write().await;
         self.wal.close().await;
         drop(appends);
+    }
+
+    /// Makes a folder below `snapshots` in the data folder with a tenant's metrics as they are now, and gives its name. It is a
+    /// data folder by itself and shares its files with the store. With `skip_head` only what is in blocks already is in it.
+    ///
+    /// # Errors
+    /// When the head cannot be moved into blocks, or the folder's file system has no hard links.
+    pub async fn snapshot(&self, tenant: &TenantId, skip_head: bool) -> Result<String, StoreError> {
+        let mut state = self.maintenance.lock().await;
+        if !skip_head {
+            self.flush_locked(&mut state).await?;
+        }
+        let now_ms = self.clock.now_ms();
+        let (set, dir, tenant) = (Arc::clone(&self.sources.blocks), self.config.dir.clone(), tenant.clone());
+        let side = self.folder().join("tenants").join(format!("{tenant}.json"));
+        blocking(move || {
+            let name = snapshot::name(now_ms, set.next_ulid(now_ms));
+            snapshot::write(&dir, &name, &set, &tenant, &side)?;
+            Ok(name)
+        })
+        .await
     }
 
     /// What the store holds. Fields that concern logs are left at zero. Reads counters and walks the head.

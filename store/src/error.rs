@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parquet::errors::ParquetError;
 use vocab::{ErrorKind, PortError};
 
 use crate::codec::CodecError;
@@ -40,7 +41,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
     },
     /// A file of a block is damaged.
     #[error("{path} is damaged: {why}")]
@@ -77,7 +78,14 @@ impl StoreError {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             Self::Wal(error) => error.is_disk_full(),
-            // The Parquet writer hides the kind of its cause.
+            Self::Parquet { source: ParquetError::External(source), .. } => {
+                let source = source.downcast_ref::<io::Error>();
+                source.is_some_and(|e| {
+                    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+                        // The writer may have wrapped its cause.
+                        || e.to_string().contains("os error 28")
+                })
+            }
             Self::Parquet { source, .. } => source.to_string().contains("os error 28"),
             _ => false,
         }

@@ -1,6 +1,7 @@
 //! The newest samples of every tenant, in memory: what is acknowledged and not yet in a block.
 
 mod append;
+mod churn;
 mod grouping;
 mod index;
 mod limits;
@@ -15,28 +16,36 @@ mod shard;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use vocab::{MemoryPool, TenantId, TimestampMs};
 
 use crate::error::StoreError;
 
+pub(crate) use churn::{Churn, HOUR_MS};
 use index::HeadIndex;
 pub use limits::HeadLimits;
 use memory::HeadMemory;
+pub(crate) use metadata::EXEMPLARS_DEFAULT;
 use metadata::SideData;
 pub(crate) use replay::{Replay, ReplayReport};
 pub(crate) use series::Snapshot;
 pub(crate) use shard::SeriesId;
 use shard::{NUM_SHARDS, Shard};
 
+/// New series are not counted, because they are not new.
+const NO_HOUR: i64 = i64::MIN;
+
 /// The heads of all tenants.
 #[derive(Debug)]
 pub(crate) struct Head {
     tenants: RwLock<BTreeMap<TenantId, Arc<TenantHead>>>,
-    limits: HeadLimits,
     memory: Arc<HeadMemory>,
+    /// Most exemplars of a tenant.
+    exemplars_max: usize,
+    /// Number of the current hour since 1970; new series are counted by it. [`NO_HOUR`] during a replay.
+    hour: Arc<AtomicI64>,
     /// Number of the flush that what is written now will belong to.
     generation: AtomicU32,
 }
@@ -64,11 +73,12 @@ pub(crate) struct HeadExtent {
 }
 
 impl Head {
-    pub(crate) fn new(limits: HeadLimits, pool: &Arc<MemoryPool>) -> Self {
+    pub(crate) fn new(exemplars_max: usize, pool: &Arc<MemoryPool>) -> Self {
         Self {
             tenants: RwLock::default(),
-            limits,
             memory: Arc::new(HeadMemory::new(pool)),
+            exemplars_max,
+            hour: Arc::new(AtomicI64::new(NO_HOUR)),
             generation: AtomicU32::new(1),
         }
     }
@@ -76,6 +86,11 @@ impl Head {
     /// The flush that what is written now will belong to.
     pub(crate) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Says what time it is, so that new series are counted by hour.
+    pub(crate) fn set_time(&self, now_ms: TimestampMs) {
+        self.hour.store(now_ms.div_euclid(HOUR_MS), Ordering::Relaxed);
     }
 
     /// Ends a generation: no append may be under way. Gives the one that ended.
@@ -97,7 +112,7 @@ impl Head {
             return head;
         }
         let mut tenants = self.tenants.write();
-        Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(TenantHead::new(tenant, &self.memory))))
+        Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(TenantHead::new(tenant, self))))
     }
 
     /// All tenants' heads, by name.
@@ -133,15 +148,15 @@ impl HeadExtent {
 }
 
 impl TenantHead {
-    fn new(tenant: &TenantId, memory: &Arc<HeadMemory>) -> Self {
+    fn new(tenant: &TenantId, head: &Head) -> Self {
         Self {
             tenant: tenant.clone(),
             shards: (0..NUM_SHARDS).map(|number| Mutex::new(Shard::new(number))).collect(),
-            index: RwLock::default(),
+            index: RwLock::new(HeadIndex::new(&head.hour)),
             num_series: AtomicUsize::new(0),
-            side: Mutex::default(),
+            side: Mutex::new(SideData::new(head.exemplars_max)),
             times: Mutex::default(),
-            memory: Arc::clone(memory),
+            memory: Arc::clone(&head.memory),
         }
     }
 
@@ -159,7 +174,8 @@ impl TenantHead {
 
     /// Takes metadata and exemplars from their file; what the log says later comes on top.
     pub(crate) fn load_side(&self, path: &Path) -> Result<(), StoreError> {
-        *self.side.lock() = SideData::load(path)?;
+        let mut side = self.side.lock();
+        *side = SideData::load(path, side.exemplars_max())?;
         Ok(())
     }
 

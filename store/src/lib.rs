@@ -2,9 +2,10 @@
 //!
 //! Reading order: [`disk`] and [`wal`] are what both engines stand on; [`metrics`] is what the store counts. The metric engine is
 //! [`db`] (the store that is opened), `head` (the newest samples in memory), `block` (the rest on disk), `codec` (samples as
-//! bytes), `compact` and `retention` (what becomes of blocks), `query` (answers from both).
+//! bytes), `compact`, `retention` and `tombstones` (what becomes of blocks), `snapshot` (a copy of them), `query` (answers from both).
 
 mod block;
+mod cardinality;
 pub mod catalog;
 mod codec;
 mod compact;
@@ -17,7 +18,9 @@ pub mod metrics;
 mod partition;
 mod query;
 mod retention;
+mod snapshot;
 pub mod sql;
+mod tombstones;
 pub mod wal;
 
 pub use db::{MetricStore, MetricStoreConfig};

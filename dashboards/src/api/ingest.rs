@@ -24,12 +24,15 @@ async fn push(app: &Shared, caller: &Caller, protocol: IngestProtocol, request: 
     let ctx = vocab::Ctx::new(caller.tenant.clone(), app.ingest_memory.reservation("a pushed body"));
     // What the sender announces is reserved before it is read; what it does not announce, after.
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    let announced = announced.unwrap_or_default().min(BODY_BYTES_MAX);
+    let most = app.config.limits.of(&caller.tenant).body_bytes.map_or(BODY_BYTES_MAX, |own| own.min(BODY_BYTES_MAX));
+    let announced = announced.unwrap_or_default().min(most);
     if let Err(error) = ctx.memory.try_grow(announced) {
         return Ok(overloaded(&error));
     }
-    let Ok(body) = to_bytes(request.into_body(), BODY_BYTES_MAX).await else {
-        let message = format!("the body is over the limit of {BODY_BYTES_MAX} bytes, or it broke off");
+    let Ok(body) = to_bytes(request.into_body(), most).await else {
+        let tenant = &caller.tenant;
+        let message =
+            format!("the body is over the limit of {most} bytes of tenant {tenant} (max_body_size), or it broke off");
         return Ok((StatusCode::PAYLOAD_TOO_LARGE, message).into_response());
     };
     if let Err(error) = ctx.memory.try_grow(body.len().saturating_sub(announced)) {

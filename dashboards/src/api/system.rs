@@ -11,8 +11,6 @@ use super::said::said;
 use super::shapes;
 use crate::app::{Caller, Shared};
 use crate::error::ApiResult;
-use crate::params::Params;
-use crate::prometheus::status::{CARDINALITY_ROWS_MAX, cardinality};
 
 /// Adds a line to the audit log. A change that was made is not undone because its line could not be written.
 pub(crate) async fn note(app: &Shared, caller: &Caller, action: &str, subject: &str, details: &str) {
@@ -58,17 +56,6 @@ pub(crate) async fn tasks(State(app): State<Shared>) -> Json<Value> {
 #[utoipa::path(get, path = "/api/v1/status", tag = "System", responses((status = 200, description = "memory, store, tasks, configuration, warnings")))]
 pub(crate) async fn status(State(app): State<Shared>) -> Json<Value> {
     said(shapes::json(&app.ports.admin.status().await))
-}
-
-/// How series spread over names and labels.
-#[utoipa::path(get, path = "/api/v1/cardinality", tag = "System", params(("limit" = Option<u64>, Query)),
-    responses((status = 200, description = "the largest names and labels")))]
-pub(crate) async fn spread(State(app): State<Shared>, caller: Caller, params: Params) -> ApiResult<Json<Value>> {
-    let limit = params.number("limit", 20, CARDINALITY_ROWS_MAX)?;
-    let counts = cardinality(&app, &caller, limit).await?;
-    let metrics: Vec<_> = counts.by_metric.iter().map(|(n, c)| json!({"name": n, "series": c})).collect();
-    let labels: Vec<_> = counts.values_by_label.iter().map(|(n, c)| json!({"name": n, "values": c})).collect();
-    Ok(Json(json!({"series": counts.series, "metrics": metrics, "labels": labels})))
 }
 
 /// Returns when everything acknowledged is in blocks or splits on disk and the WAL is cut.

@@ -6,12 +6,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use vocab::labels::METRIC_NAME;
-use vocab::ports::query::SeriesFilter;
 
 use super::{PromResult, go_time, success};
+use crate::api::cardinality::{ROWS_MAX, cardinality};
 use crate::app::{Caller, Shared};
-use crate::error::{ApiError, ApiResult};
+use crate::error::ApiError;
 use crate::params::Params;
 
 /// The Prometheus whose API this one answers like: clients switch their abilities on by this number.
@@ -79,66 +78,11 @@ pub(crate) async fn walreplay(State(app): State<Shared>) -> PromResult {
     Ok(success(json!({"min": 0, "max": 0, "current": 0, "state": state})))
 }
 
-/// How series spread over names and labels.
-#[derive(Debug, Default)]
-pub(crate) struct Cardinality {
-    pub(crate) series: u64,
-    pub(crate) by_metric: Vec<(String, u64)>,
-    pub(crate) values_by_label: Vec<(String, u64)>,
-    bytes_by_label: Vec<(String, u64)>,
-    by_pair: Vec<(String, u64)>,
-    num_pairs: u64,
-}
-
-/// Counts the caller's series.
-pub(crate) async fn cardinality(app: &Shared, caller: &Caller, limit: usize) -> ApiResult<Cardinality> {
-    let filter = SeriesFilter { any_of: Vec::new(), start_ms: i64::MIN / 4, end_ms: i64::MAX / 4, limit: 0 };
-    let work = async move |app: Shared, ctx: vocab::Ctx| {
-        let all = app.ports.querier.series(&ctx, filter).await?;
-        let (mut metrics, mut pairs) = (BTreeMap::<&str, u64>::new(), BTreeMap::<(&str, &str), u64>::new());
-        for labels in &all {
-            ctx.cancel.check()?;
-            for pair in labels {
-                *pairs.entry(pair).or_default() += 1;
-                if pair.0 == METRIC_NAME {
-                    *metrics.entry(pair.1).or_default() += 1;
-                }
-            }
-        }
-        let (mut values, mut bytes) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, u64>::new());
-        for (name, value) in pairs.keys() {
-            *values.entry(name).or_default() += 1;
-            *bytes.entry(name).or_default() += value.len() as u64;
-        }
-        let num_pairs = pairs.len() as u64;
-        let by_pair = pairs.into_iter().map(|((name, value), n)| (format!("{name}={value}"), n));
-        Ok(Cardinality {
-            series: all.len() as u64,
-            by_metric: largest(metrics, limit),
-            values_by_label: largest(values, limit),
-            bytes_by_label: largest(bytes, limit),
-            by_pair: largest(by_pair, limit),
-            num_pairs,
-        })
-    };
-    app.run(caller, app.config.query_timeout, work).await
-}
-
-fn largest(counts: impl IntoIterator<Item = (impl Into<String>, u64)>, limit: usize) -> Vec<(String, u64)> {
-    let mut list: Vec<(String, u64)> = counts.into_iter().map(|(name, n)| (name.into(), n)).collect();
-    list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    list.truncate(limit);
-    list
-}
-
-/// Rows of the two cardinality answers at most.
-pub(crate) const CARDINALITY_ROWS_MAX: usize = 10_000;
-
 /// How series spread over names and labels, as Prometheus shows it.
 #[utoipa::path(get, path = "/api/v1/status/tsdb", tag = "Prometheus", params(("limit" = Option<u64>, Query)),
     responses((status = 200, description = "as Prometheus answers")))]
 pub(crate) async fn tsdb(State(app): State<Shared>, caller: Caller, params: Params) -> PromResult {
-    let limit = params.number("limit", 10, CARDINALITY_ROWS_MAX)?;
+    let limit = params.number("limit", 10, ROWS_MAX)?;
     if limit == 0 {
         return Err(ApiError::invalid("limit must be positive").into());
     }
@@ -155,10 +99,10 @@ pub(crate) async fn tsdb(State(app): State<Shared>, caller: Caller, params: Para
             "minTime": store.head_min_time_ms,
             "maxTime": store.head_max_time_ms,
         },
-        "seriesCountByMetricName": rows(&counts.by_metric),
-        "labelValueCountByLabelName": rows(&counts.values_by_label),
-        "memoryInBytesByLabelName": rows(&counts.bytes_by_label),
-        "seriesCountByLabelValuePair": rows(&counts.by_pair),
+        "seriesCountByMetricName": rows(&counts.metrics),
+        "labelValueCountByLabelName": rows(&counts.labels),
+        "memoryInBytesByLabelName": rows(&counts.label_bytes),
+        "seriesCountByLabelValuePair": rows(&counts.pairs),
     })))
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use vocab::ports::admin::{ProcessStatus, StoreStatus};
+use vocab::ports::admin::{Deletion, ProcessStatus, StoreStatus};
 use vocab::ports::ingest::{IngestRequest, IngestResponse};
 use vocab::ports::sql::{SqlAnswer, SqlRequest};
 use vocab::ports::views::{DroppedTarget, PatternInfo, RuleGroupStatus, SourceStatus, TargetStatus};
@@ -131,6 +131,18 @@ impl Admin for Rooms {
     async fn compact(&self) -> PortResult<()> {
         self.call("compact");
         Err(PortError::new(ErrorKind::Unavailable, "the disk is full"))
+    }
+    async fn delete_series(&self, ctx: &Ctx, deletion: Deletion) -> PortResult<()> {
+        self.call(format!("delete {} {:?} {} {}", ctx.tenant, deletion.any_of, deletion.start_ms, deletion.end_ms));
+        Ok(())
+    }
+    async fn clean_tombstones(&self, ctx: &Ctx) -> PortResult<()> {
+        self.call(format!("clean {}", ctx.tenant));
+        Ok(())
+    }
+    async fn snapshot(&self, ctx: &Ctx, skip_head: bool) -> PortResult<String> {
+        self.call(format!("snapshot {} {skip_head}", ctx.tenant));
+        Ok("20260101T120000Z-1".to_owned())
     }
     async fn reload(&self) -> PortResult<()> {
         self.call("reload");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use serde_json::json;
 use vocab::ports::views::{DroppedTarget, RuleGroupStatus, RuleStatus, TargetHealth, TargetStatus};
 use vocab::{Alert, AlertState, Labels};
@@ -306,4 +307,40 @@ async fn the_process_answers_probes_and_status() {
     assert_eq!(text, format!("# TYPE up untyped\nup{{job=\"a\",replica=\"r1\",instance=\"\"}} 1 {NOW_MS}\n"));
     assert_eq!(bench.get("/federate").await.expect(200).text, "");
     bench.ask("/federate", &[("match[]", "{")]).await.expect(400);
+}
+
+#[tokio::test]
+async fn series_are_deleted_only_where_it_is_switched_on() {
+    let off = Bench::new();
+    for path in ["delete_series?match[]=up", "clean_tombstones", "snapshot"] {
+        let answer = off.send(Method::POST, &format!("/api/v1/admin/tsdb/{path}"), &[], "").await.expect(503).json();
+        assert_eq!((&answer["errorType"], &answer["error"]), (&json!("unavailable"), &json!("admin APIs disabled")));
+    }
+    assert!(off.rooms.calls.lock().is_empty());
+    let on = Bench::with(|config| config.enable_admin_api = true);
+    let send = async |method: Method, path: &str| on.send(method, &format!("/api/v1/admin/tsdb/{path}"), &[], "").await;
+    let deleted =
+        send(Method::PUT, "delete_series?match[]=up&match[]=%7Ba%3D%22b%22%7D&start=1&end=2.5").await.expect(204);
+    assert_eq!(deleted.text, "");
+    send(Method::POST, "delete_series?match[]=up").await.expect(204);
+    send(Method::POST, "clean_tombstones").await.expect(204);
+    let snapshot = send(Method::POST, "snapshot?skip_head=true").await.expect(200).json();
+    assert_eq!(snapshot, json!({"status": "success", "data": {"name": "20260101T120000Z-1"}}));
+    let calls = on.rooms.calls.lock().clone();
+    assert_eq!(calls.len(), 4, "{calls:?}");
+    assert!(calls[0].contains("default") && calls[0].ends_with(" 1000 2500"), "{calls:?}");
+    assert_eq!(calls[2..], ["clean default", "snapshot default true"]);
+    for (path, part) in [
+        ("delete_series", "no match[] parameter provided"),
+        ("delete_series?match[]=%7B", "match[]"),
+        ("delete_series?match[]=up&start=x", "start"),
+        ("snapshot?skip_head=x", "skip_head"),
+    ] {
+        let answer = send(Method::POST, path).await.expect(400).json();
+        assert!(
+            answer["error"].as_str().expect("a text").contains(part) && answer["errorType"] == "bad_data",
+            "{answer}"
+        );
+    }
+    send(Method::GET, "snapshot").await.expect(405);
 }

@@ -242,6 +242,14 @@ impl BlockIndex {
         Ok(())
     }
 
+    /// The values of a label in order, each with the number of its series.
+    pub(crate) fn value_sizes(&self, name: &str, mut visit: impl FnMut(&str, u64)) -> Result<(), StoreError> {
+        self.values(name, |value, postings| {
+            visit(value, read_postings(postings)?.len());
+            Ok(())
+        })
+    }
+
     fn values_of(&self, name: &str) -> Result<Option<Values<'_>>, CodecError> {
         let Ok(at) = self.names.binary_search_by(|n| n.0.as_str().cmp(name)) else { return Ok(None) };
         let range = self.names[at].1.clone();

@@ -9,7 +9,7 @@ use super::index::{ChunkEntry, GROUP_SERIES, MAGIC, RESTART_VALUES};
 use crate::codec::{CodecError, varint};
 
 /// A value's series stand in a plain list up to this many; then as a bitmap.
-const LIST_MAX: u64 = 16;
+const LIST_MAX: usize = 16;
 
 /// Kinds of postings.
 pub(super) const POSTINGS_LIST: u8 = 0;
@@ -98,16 +98,16 @@ impl IndexBuilder {
 
     /// For each label name its values in order, each with its series.
     fn push_values(&self, bytes: &mut Vec<u8>) -> Result<Vec<(&str, usize, usize)>, CodecError> {
-        let mut names: BTreeMap<&str, BTreeMap<&str, RoaringBitmap>> = BTreeMap::new();
+        let mut names: BTreeMap<&str, BTreeMap<&str, Vec<u32>>> = BTreeMap::new();
         for (id, (labels, _)) in (0u32..).zip(&self.series) {
             for (name, value) in labels {
-                names.entry(name).or_default().entry(value).or_default().insert(id);
+                names.entry(name).or_default().entry(value).or_default().push(id);
             }
         }
         let mut table = Vec::new();
-        for (name, mut values) in names {
+        for (name, values) in names {
             let start = bytes.len();
-            push_values_of_name(bytes, &mut values)?;
+            push_values_of_name(bytes, &values)?;
             table.push((name, start, bytes.len() - start));
         }
         Ok(table)
@@ -115,11 +115,11 @@ impl IndexBuilder {
 }
 
 /// Entries in runs that each begin with a whole value; behind them where the runs begin, so that one can be found by bisection.
-fn push_values_of_name(bytes: &mut Vec<u8>, values: &mut BTreeMap<&str, RoaringBitmap>) -> Result<(), CodecError> {
+fn push_values_of_name(bytes: &mut Vec<u8>, values: &BTreeMap<&str, Vec<u32>>) -> Result<(), CodecError> {
     let mut entries = Vec::new();
     let mut restarts: Vec<u32> = Vec::new();
     let mut previous = "";
-    for (index, (value, series)) in values.iter_mut().enumerate() {
+    for (index, (value, series)) in values.iter().enumerate() {
         if index % RESTART_VALUES == 0 {
             restarts.push(u32::try_from(entries.len()).map_err(|_| CodecError("a label has too many values"))?);
             previous = "";
@@ -137,17 +137,18 @@ fn push_values_of_name(bytes: &mut Vec<u8>, values: &mut BTreeMap<&str, RoaringB
     Ok(())
 }
 
-fn postings_bytes(series: &mut RoaringBitmap) -> Result<Vec<u8>, CodecError> {
+fn postings_bytes(series: &[u32]) -> Result<Vec<u8>, CodecError> {
     let mut bytes = Vec::new();
     if series.len() <= LIST_MAX {
         bytes.push(POSTINGS_LIST);
         let mut previous = 0;
-        for id in series.iter() {
+        for &id in series {
             varint::push(&mut bytes, u64::from(id - previous));
             previous = id;
         }
     } else {
         bytes.push(POSTINGS_BITMAP);
+        let mut series: RoaringBitmap = series.iter().copied().collect();
         series.optimize();
         series.serialize_into(&mut bytes).map_err(|_| CodecError("a bitmap cannot be written"))?;
     }

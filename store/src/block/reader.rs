@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use vocab::{NativeHistogram, TimestampMs};
 
 use super::index::{ChunkEntry, ChunkKind};
@@ -23,6 +24,8 @@ pub(crate) struct Block {
     dir: PathBuf,
     meta: BlockMeta,
     cache: Arc<IndexCache>,
+    /// The index while somebody uses it: one that does not fit into the cache is in memory once, not once per query.
+    index: Mutex<Weak<BlockIndex>>,
     /// Its files go when the last query that reads it ends.
     obsolete: AtomicBool,
 }
@@ -31,7 +34,8 @@ impl Block {
     /// Opens the block of a folder: its description is read, its index and the size of its files are checked.
     pub(crate) fn open(dir: &Path, cache: &Arc<IndexCache>) -> Result<Self, StoreError> {
         let meta = BlockMeta::load(dir)?;
-        let block = Self { dir: dir.to_owned(), meta, cache: Arc::clone(cache), obsolete: AtomicBool::new(false) };
+        let (index, obsolete) = (Mutex::new(Weak::new()), AtomicBool::new(false));
+        let block = Self { dir: dir.to_owned(), meta, cache: Arc::clone(cache), index, obsolete };
         let path = dir.join(SAMPLES_FILE);
         let length = std::fs::metadata(&path).map(|m| m.len()).unwrap_or_default();
         if length != block.meta.samples_bytes {
@@ -55,8 +59,15 @@ impl Block {
         if let Some(index) = self.cache.get(self.meta.ulid) {
             return Ok(index);
         }
-        let index = BlockIndex::load(&self.dir.join(INDEX_FILE))?;
-        let index = Arc::new(index.with_cache(self.meta.ulid, &self.cache.groups));
+        let mut in_use = self.index.lock();
+        let index = match in_use.upgrade() {
+            Some(index) => index,
+            None => {
+                let index = BlockIndex::load(&self.dir.join(INDEX_FILE))?;
+                Arc::new(index.with_cache(self.meta.ulid, &self.cache.groups))
+            }
+        };
+        *in_use = Arc::downgrade(&index);
         self.cache.put(self.meta.ulid, &index);
         Ok(index)
     }

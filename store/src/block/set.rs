@@ -12,6 +12,7 @@ use super::index_cache::IndexCache;
 use super::{Block, BlockMeta};
 use crate::error::StoreError;
 use crate::metrics::Metrics;
+use crate::tombstones::Tombstones;
 
 /// The listed blocks.
 #[derive(Debug)]
@@ -22,11 +23,17 @@ pub(crate) struct BlockSet {
     tenants: RwLock<BTreeMap<TenantId, Vec<Arc<Block>>>>,
     damaged: Mutex<Vec<String>>,
     last_ulid: Mutex<Ulid>,
+    tombstones: Tombstones,
 }
 
 impl BlockSet {
     /// Lists the blocks of a folder. A damaged one is set aside; what is no block any more is removed.
-    pub(crate) fn load(dir: &Path, pool: &Arc<MemoryPool>, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+    pub(crate) fn load(
+        dir: &Path,
+        tombstones: Tombstones,
+        pool: &Arc<MemoryPool>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
         std::fs::create_dir_all(dir).map_err(|e| StoreError::io("create the folder", dir, e))?;
         let set = Self {
             dir: dir.to_owned(),
@@ -34,7 +41,9 @@ impl BlockSet {
             metrics,
             tenants: RwLock::default(),
             damaged: Mutex::default(),
-            last_ulid: Mutex::default(),
+            // A block that is named later must not be taken for one that a tombstone concerns.
+            last_ulid: Mutex::new(tombstones.newest()),
+            tombstones,
         };
         for (path, name) in entries(dir)? {
             if let Ok(tenant) = TenantId::new(&name) {
@@ -82,6 +91,25 @@ impl BlockSet {
     /// The folder of a tenant's blocks.
     pub(crate) fn dir_of(&self, tenant: &TenantId) -> PathBuf {
         self.dir.join(tenant.as_str())
+    }
+
+    /// What is deleted in the blocks.
+    pub(crate) fn tombstones(&self) -> &Tombstones {
+        &self.tombstones
+    }
+
+    /// A tenant's listed blocks.
+    pub(crate) fn of(&self, tenant: &TenantId) -> Vec<Arc<Block>> {
+        self.tenants.read().get(tenant).cloned().unwrap_or_default()
+    }
+
+    /// Names of a tenant's folders of blocks, listed or not.
+    pub(crate) fn folders_of(&self, tenant: &TenantId) -> Result<Vec<Ulid>, StoreError> {
+        let dir = self.dir_of(tenant);
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        Ok(entries(&dir)?.into_iter().filter_map(|(_, name)| Ulid::from_string(&name).ok()).collect())
     }
 
     /// A name for a new block, greater than all before.

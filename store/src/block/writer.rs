@@ -52,8 +52,18 @@ impl BlockWriter {
         let dir = parent.join(format!("{}.tmp", identity.ulid));
         std::fs::create_dir_all(&dir).map_err(|e| StoreError::io("create the folder", &dir, e))?;
         let path = dir.join(SAMPLES_FILE);
-        let file = disk.create(&path).map_err(|e| StoreError::io("create", &path, e))?;
-        let samples = SamplesWriter::new(&path, DiskWriter(Arc::clone(&file)))?;
+        let begun = disk.create(&path).map_err(|e| StoreError::io("create", &path, e)).and_then(|file| {
+            let samples = SamplesWriter::new(&path, DiskWriter(Arc::clone(&file)))?;
+            Ok((file, samples))
+        });
+        let (file, samples) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                // What cannot be removed now is removed at the next start.
+                drop(std::fs::remove_dir_all(&dir));
+                return Err(error);
+            }
+        };
         Ok(Self {
             identity,
             parent: parent.to_owned(),

@@ -15,7 +15,7 @@ fn hours(sizes: &[u64]) -> Vec<BlockMeta> {
 }
 
 fn check(metas: &[BlockMeta], now_ms: i64, eagerness: Eagerness, expect: Option<&[usize]>) {
-    let chosen = choose(&metas.iter().collect::<Vec<_>>(), now_ms, eagerness);
+    let chosen = choose(&metas.iter().collect::<Vec<_>>(), now_ms, eagerness, u64::MAX);
     let expected = expect.map(|places| places.iter().map(|&p| metas[p].ulid).collect::<Vec<_>>());
     assert_eq!(chosen, expected);
 }
@@ -28,6 +28,19 @@ fn in_the_background_blocks_of_one_size_are_merged() {
     check(&hours(&[100, 150, 120, 399]), noon, Eagerness::Background, Some(&[0, 1, 2, 3]));
     check(&hours(&[100, 150, 120, 400]), noon, Eagerness::Background, None);
     check(&hours(&[9000, 100, 100, 100, 100]), noon, Eagerness::Background, Some(&[1, 2, 3, 4]));
+}
+
+#[test]
+fn what_would_not_fit_into_memory_is_not_merged() {
+    let many: Vec<_> = hours(&[100; 5]).into_iter().map(|m| BlockMeta { num_series: 10, ..m }).collect();
+    let check = |series_max, eagerness, expect: Option<usize>| {
+        let chosen = choose(&many.iter().collect::<Vec<_>>(), 0, eagerness, series_max);
+        assert_eq!(chosen.map(|c| c.len()), expect, "{series_max} {eagerness:?}");
+    };
+    check(40, Eagerness::Background, Some(4));
+    check(39, Eagerness::Background, None);
+    check(39, Eagerness::Full, Some(3));
+    check(19, Eagerness::Full, None);
 }
 
 #[test]

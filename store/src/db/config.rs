@@ -1,16 +1,19 @@
 //! How a metric store is kept.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::head::HeadLimits;
+use vocab::limits::Limits;
+
+use crate::head::{EXEMPLARS_DEFAULT, HeadLimits};
 use crate::wal::FsyncPolicy;
 
 /// Default size of all metric blocks together.
 const RETENTION_BYTES: u64 = 15 << 30;
 
 /// Settings of a metric store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct MetricStoreConfig {
     /// The data folder; the store uses the folder `metrics` in it.
     pub dir: PathBuf,
@@ -18,6 +21,10 @@ pub struct MetricStoreConfig {
     pub fsync: FsyncPolicy,
     /// Limits and windows of writes.
     pub limits: HeadLimits,
+    /// What single tenants may do instead, and how long their data is kept.
+    pub tenants: Arc<Limits>,
+    /// Most exemplars of a tenant, the newest; 0 keeps none.
+    pub exemplars_max: usize,
     /// Oldest blocks go when all together are larger than this many bytes.
     pub retention_bytes: u64,
     /// Samples older than this go, and are refused; `None` keeps them whatever their age.
@@ -35,6 +42,8 @@ impl MetricStoreConfig {
             dir,
             fsync: FsyncPolicy::default(),
             limits: HeadLimits::default(),
+            tenants: Arc::default(),
+            exemplars_max: EXEMPLARS_DEFAULT,
             retention_bytes: RETENTION_BYTES,
             retention_time: None,
             flush_interval: Duration::from_secs(2 * 60 * 60),

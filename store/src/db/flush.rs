@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::maintain::State;
 use super::{MetricStore, blocking, tenants};
 use crate::block::{BlockMeta, BlockSet, BlockWriter, Identity};
 use crate::disk::Disk;
@@ -19,12 +20,13 @@ impl MetricStore {
     /// When a block cannot be written, for instance on a full disk; what is not in a block stays in head and log.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let mut state = self.maintenance.lock().await;
-        let flushed = self.flush_locked().await;
+        let flushed = self.flush_locked(&mut state).await;
         state.note_flush(self.clock.now_ms());
         flushed
     }
 
-    pub(super) async fn flush_locked(&self) -> Result<(), StoreError> {
+    pub(super) async fn flush_locked(&self, state: &mut State) -> Result<(), StoreError> {
+        state.set_log_uncut(true);
         let started = self.clock.monotonic();
         let appends = self.gate.write().await;
         let segment = self.wal.rotate().await?;
@@ -50,6 +52,7 @@ impl MetricStore {
         result?;
         let wal = Arc::clone(&self.wal);
         blocking(move || Ok(wal.cut(segment)?)).await?;
+        state.set_log_uncut(false);
         self.metrics.flushed(self.clock.monotonic().saturating_sub(started));
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use vocab::limits::TenantLimits;
 use vocab::{Clock, TimestampMs};
 
 use super::{MetricStore, blocking};
@@ -23,11 +24,22 @@ const AFTER_FAILURE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct State {
     last_flush_ms: Option<TimestampMs>,
+    /// Whether a flush failed before it had cut the log.
+    log_is_uncut: bool,
 }
 
 impl State {
     pub(super) fn note_flush(&mut self, now_ms: TimestampMs) {
         self.last_flush_ms = Some(now_ms);
+    }
+
+    /// Whether the log may still have samples that are in blocks already.
+    pub(super) fn log_is_uncut(&self) -> bool {
+        self.log_is_uncut
+    }
+
+    pub(super) fn set_log_uncut(&mut self, log_is_uncut: bool) {
+        self.log_is_uncut = log_is_uncut;
     }
 }
 
@@ -57,23 +69,25 @@ pub(super) async fn run(store: Weak<MetricStore>, wake: Arc<Notify>, clock: Arc<
 }
 
 impl MetricStore {
-    async fn round(&self) -> Result<(), StoreError> {
+    pub(super) async fn round(&self) -> Result<(), StoreError> {
         let mut state = self.maintenance.lock().await;
         let now_ms = self.clock.now_ms();
+        self.sources.head.set_time(now_ms);
         let last = *state.last_flush_ms.get_or_insert(now_ms);
         let interval = i64::try_from(self.config.flush_interval.as_millis()).unwrap_or(i64::MAX).max(1);
         let due = now_ms.div_euclid(interval) > last.div_euclid(interval);
         if due || self.sources.head.memory().wants_flush() || self.wal.size_bytes() > self.config.wal_bytes_max {
-            self.flush_locked().await?;
+            self.flush_locked(&mut state).await?;
             state.note_flush(now_ms);
         }
         self.retain().await?;
         while self.merge_once(Eagerness::Background).await? {}
+        self.clean_old().await?;
         self.metrics.set_state(&self.status());
         Ok(())
     }
 
-    /// Returns when no merge is due any more and retention is applied.
+    /// Returns when no merge is due any more, retention is applied and what was deleted is gone.
     ///
     /// # Errors
     /// When a block cannot be read or written; the blocks that were to be merged stay.
@@ -81,7 +95,7 @@ impl MetricStore {
         let _state = self.maintenance.lock().await;
         self.retain().await?;
         while self.merge_once(Eagerness::Full).await? {}
-        Ok(())
+        self.clean_all().await
     }
 
     /// Does the first merge that is due; false when none is.
@@ -90,7 +104,7 @@ impl MetricStore {
         let all = self.sources.blocks.all();
         for members in all.chunk_by(|a, b| a.meta().tenant == b.meta().tenant) {
             let metas: Vec<&BlockMeta> = members.iter().map(|b| b.meta()).collect();
-            let Some(chosen) = compact::choose(&metas, now_ms, eagerness) else { continue };
+            let Some(chosen) = compact::choose(&metas, now_ms, eagerness, self.merged_series_max) else { continue };
             let chosen: Vec<Arc<Block>> = members.iter().filter(|b| chosen.contains(&b.meta().ulid)).cloned().collect();
             let (set, disk) = (Arc::clone(&self.sources.blocks), Arc::clone(&self.disk));
             blocking(move || {
@@ -106,12 +120,28 @@ impl MetricStore {
     }
 
     async fn retain(&self) -> Result<(), StoreError> {
-        let retention = Retention { bytes_max: self.config.retention_bytes, oldest_ms: self.oldest_ms() };
+        let all = self.sources.blocks.all();
+        let own: Vec<(std::ops::Range<usize>, Retention)> = all
+            .chunk_by(|a, b| a.meta().tenant == b.meta().tenant)
+            .scan(0, |end, members| {
+                *end += members.len();
+                let tenant = members.first().map(|b| b.meta().tenant.clone()).unwrap_or_default();
+                let limits = self.config.tenants.of(&tenant);
+                let bytes_max = limits.retention_bytes.unwrap_or(u64::MAX);
+                Some((*end - members.len()..*end, Retention { bytes_max, oldest_ms: self.oldest_ms(&limits) }))
+            })
+            .collect();
+        let together = Retention { bytes_max: self.config.retention_bytes, oldest_ms: None };
         let set = Arc::clone(&self.sources.blocks);
         blocking(move || {
-            let all = set.all();
             let metas: Vec<&BlockMeta> = all.iter().map(|b| b.meta()).collect();
-            let gone = retention::choose(&metas, retention);
+            // Each tenant's own first, then all together.
+            let mut gone: Vec<_> = own
+                .iter()
+                .flat_map(|(range, retention)| retention::choose(&metas[range.clone()], *retention))
+                .collect();
+            let left: Vec<&BlockMeta> = metas.iter().filter(|m| !gone.contains(&m.ulid)).copied().collect();
+            gone.extend(retention::choose(&left, together));
             for block in all.iter().filter(|b| gone.contains(&b.meta().ulid)) {
                 tracing::info!(block = %block.dir().display(), "retention removes a block");
                 set.exchange(&block.meta().tenant, Vec::new(), std::slice::from_ref(block))?;
@@ -122,8 +152,8 @@ impl MetricStore {
     }
 
     /// The oldest time that a retention by time keeps.
-    pub(super) fn oldest_ms(&self) -> Option<TimestampMs> {
-        let retention = self.config.retention_time?;
+    pub(super) fn oldest_ms(&self, limits: &TenantLimits) -> Option<TimestampMs> {
+        let retention = limits.retention_time.or(self.config.retention_time)?;
         let length = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         Some(self.clock.now_ms().saturating_sub(length))
     }

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use vocab::ports::append::{AppendOutcome, Appender, WriteBatch};
 use vocab::ports::query::{
-    Fragment, FragmentResult, Querier, SelectRequest, SeriesExemplars, SeriesFilter, SeriesStream,
+    CardinalityReport, Fragment, FragmentResult, Querier, SelectRequest, SeriesExemplars, SeriesFilter, SeriesStream,
 };
 use vocab::sample::MetricMetadata;
 use vocab::{Ctx, ErrorKind, Labels, PortError, PortResult};
 
-use super::{MetricStore, inline};
+use super::{MetricStore, blocking, inline};
+use crate::cardinality;
 use crate::error::StoreError;
 use crate::head::Head;
 use crate::query::labels::LabelSearch;
@@ -33,18 +34,24 @@ impl Appender for MetricStore {
                 "samples are refused: the memory share \"head\" of {} bytes is used up until they are moved into blocks (raise --memory-limit)",
                 memory.limit_bytes()
             );
+            self.metrics.limited(&ctx.tenant, "memory", (batch.samples.len() + batch.histograms.len()) as u64);
             return Err(PortError::new(ErrorKind::Limit, text));
         }
+        let (limits, own) = self.limits_of(&ctx.tenant);
+        self.check_rate(&ctx.tenant, &own, batch.origin, batch.samples.len() + batch.histograms.len())?;
         let generation = self.gate.read().await;
         let large = batch.samples.len() > SAMPLES_INLINE_MAX;
-        let oldest_ms = self.oldest_ms();
-        let mut prepared = compute(large, || self.sources.head.prepare(&ctx.tenant, batch, oldest_ms));
+        let oldest_ms = self.oldest_ms(&own);
+        let mut prepared = compute(large, || self.sources.head.prepare(&ctx.tenant, batch, &limits, oldest_ms));
         if let Some(record) = prepared.record.take() {
             self.wal.append(&[&record]).await?;
         }
         let outcome = compute(large, || self.sources.head.add(prepared, batch));
         drop(generation);
         self.metrics.appended(&outcome);
+        if outcome.limited > 0 {
+            self.metrics.limited(&ctx.tenant, "max_series", outcome.limited);
+        }
         if memory.wants_flush() {
             self.wake.notify_one();
         }
@@ -97,6 +104,12 @@ impl Querier for MetricStore {
     async fn label_values(&self, ctx: &Ctx, name: &str, filter: SeriesFilter) -> PortResult<Vec<String>> {
         let name = name.to_owned();
         self.search_labels(ctx, filter, move |search| search.values(&name)).await
+    }
+
+    async fn cardinality(&self, ctx: &Ctx, most: usize) -> PortResult<CardinalityReport> {
+        ctx.cancel.check()?;
+        let (sources, ctx) = (self.sources.clone(), ctx.clone());
+        Ok(blocking(move || cardinality::report(&sources.head, &sources.blocks, &ctx, most)).await?)
     }
 
     async fn metadata(&self, ctx: &Ctx, metric: Option<&str>) -> PortResult<Vec<MetricMetadata>> {

@@ -1,5 +1,7 @@
+mod delete;
 mod faults;
 mod model;
+mod tenants;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -235,7 +237,7 @@ async fn limits_name_themselves_and_known_series_go_on() {
     for value in ["1", "2", "3"] {
         check(&[("a", value)], None).await;
     }
-    check(&[("a", "4")], Some((RejectReason::SeriesLimit, "3 that a tenant may have"))).await;
+    check(&[("a", "4")], Some((RejectReason::SeriesLimit, "the 3 that tenant default may have (max_series)"))).await;
     let mut batch = WriteBatch::default();
     batch.push(Labels::from_pairs([("a", "1")]), NOON_MS + 1, 1.0);
     assert_eq!(append(&store, &batch).await.accepted, 1);

@@ -14,7 +14,7 @@ use super::grouping::{SamplesBySeries, SeriesByShard};
 use super::record::RecordBuilder;
 use super::series::{Series, Value, Verdict};
 use super::shard::{SeriesId, Shard};
-use super::{Head, TenantHead};
+use super::{Head, HeadLimits, TenantHead};
 
 /// A batch that was compared with the head: what is to be logged, and what to add afterwards.
 #[derive(Debug)]
@@ -38,11 +38,17 @@ impl Head {
     /// [`Head::add`] is done.
     ///
     /// Samples before `oldest_ms` are refused because of the retention.
-    pub(crate) fn prepare(&self, tenant: &vocab::TenantId, batch: &WriteBatch, oldest_ms: Option<i64>) -> Prepared {
+    pub(crate) fn prepare(
+        &self,
+        tenant: &vocab::TenantId,
+        batch: &WriteBatch,
+        limits: &HeadLimits,
+        oldest_ms: Option<i64>,
+    ) -> Prepared {
         let head = self.tenant_or_new(tenant);
         let generation = self.generation();
         let mut work = Work {
-            limits: &self.limits,
+            limits,
             head: &head,
             batch,
             generation,
@@ -146,14 +152,22 @@ fn reject(
     message: impl FnOnce() -> String,
 ) {
     outcome.rejected += 1;
+    let is_limit = reason == RejectReason::SeriesLimit;
+    outcome.limited += u64::from(is_limit);
     if outcome.rejections.len() < REJECTIONS_DESCRIBED_MAX {
         outcome.rejections.push(Rejection { series, timestamp, reason, message: message() });
+    } else if is_limit
+        && outcome.limited == 1
+        && let Some(last) = outcome.rejections.last_mut()
+    {
+        // Whoever sent it has to learn that trying again later helps.
+        *last = Rejection { series, timestamp, reason, message: message() };
     }
 }
 
 /// The comparison of one batch.
 struct Work<'a> {
-    limits: &'a super::HeadLimits,
+    limits: &'a HeadLimits,
     head: &'a TenantHead,
     batch: &'a WriteBatch,
     generation: u32,
@@ -263,7 +277,9 @@ impl Work<'_> {
         }
         let most = self.limits.series_per_tenant_max;
         if self.head.num_series() >= most {
-            let text = format!("{labels} would be one series more than the {most} that a tenant may have");
+            let tenant = &self.head.tenant;
+            let text =
+                format!("{labels} would be one series more than the {most} that tenant {tenant} may have (max_series)");
             return Err((RejectReason::SeriesLimit, text));
         }
         if !self.head.memory.series_added(labels) {

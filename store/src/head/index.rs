@@ -1,9 +1,14 @@
 //! Which series of a tenant's head have which labels.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use vocab::Labels;
 
+use super::NO_HOUR;
+use super::churn::Churn;
 use crate::error::StoreError;
 use crate::query::postings::LabelIndex;
 
@@ -14,8 +19,9 @@ enum Postings {
     Many(Box<RoaringBitmap>),
 }
 
-/// Up to this many numbers stand in a plain vector.
-const FEW_MAX: usize = 16;
+/// Up to this many numbers stand in a plain vector. Numbers that lie far apart, as those of a pod's series do, cost a bitmap a
+/// container each, twenty times as much.
+const FEW_MAX: usize = 512;
 
 impl Postings {
     fn insert(&mut self, id: u32) {
@@ -29,6 +35,13 @@ impl Postings {
             Self::Many(bitmap) => {
                 bitmap.insert(id);
             }
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Few(ids) => ids.len() as u64,
+            Self::Many(bitmap) => bitmap.len(),
         }
     }
 
@@ -55,14 +68,29 @@ impl Postings {
 }
 
 /// Postings by label name and value.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HeadIndex {
     names: HashMap<Box<str>, HashMap<Box<str>, Postings>>,
     all: RoaringBitmap,
+    churn: Churn,
+    hour: Arc<AtomicI64>,
 }
 
 impl HeadIndex {
+    pub(super) fn new(hour: &Arc<AtomicI64>) -> Self {
+        let (names, all, churn) = (HashMap::new(), RoaringBitmap::new(), Churn::default());
+        Self { names, all, churn, hour: Arc::clone(hour) }
+    }
+
+    pub(super) fn churn(&self) -> &Churn {
+        &self.churn
+    }
+
     pub(super) fn insert(&mut self, id: u32, labels: &Labels) {
+        let hour = self.hour.load(Ordering::Relaxed);
+        if hour != NO_HOUR {
+            self.churn.note(hour, labels.metric_name());
+        }
         self.all.insert(id);
         for (name, value) in labels {
             let values = match self.names.get_mut(name) {
@@ -94,6 +122,11 @@ impl HeadIndex {
     /// Names of all labels, unsorted.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(|n| &**n)
+    }
+
+    /// Values of a label with the number of their series, unsorted.
+    pub(super) fn value_sizes(&self, name: &str) -> impl Iterator<Item = (&str, u64)> {
+        self.names.get(name).into_iter().flat_map(|values| values.iter().map(|(v, postings)| (&**v, postings.len())))
     }
 
     /// Values of a label, unsorted.

@@ -1,5 +1,6 @@
 //! What a tenant may write.
 
+use vocab::limits::TenantLimits;
 use vocab::ports::append::Origin;
 use vocab::{Labels, TimestampMs};
 
@@ -34,6 +35,17 @@ impl Default for HeadLimits {
 }
 
 impl HeadLimits {
+    /// These limits with what is a tenant's own.
+    pub(crate) fn with(self, own: &TenantLimits) -> Self {
+        Self {
+            labels_per_series_max: own.labels_per_series.unwrap_or(self.labels_per_series_max),
+            label_name_bytes_max: own.label_name_bytes.unwrap_or(self.label_name_bytes_max),
+            label_value_bytes_max: own.label_value_bytes.unwrap_or(self.label_value_bytes_max),
+            series_per_tenant_max: own.series.unwrap_or(self.series_per_tenant_max),
+            ..self
+        }
+    }
+
     /// The oldest time at which a sample is taken, given its series' newest.
     pub(crate) fn oldest(&self, origin: Origin, newest: Option<TimestampMs>) -> TimestampMs {
         let window = match origin {
@@ -51,7 +63,7 @@ impl HeadLimits {
         for (index, (name, value)) in labels.iter().enumerate() {
             if index >= self.labels_per_series_max {
                 return Some(format!(
-                    "{labels} has {} labels, at most {} are taken",
+                    "{labels} has {} labels, at most {} are taken (max_labels_per_series)",
                     labels.len(),
                     self.labels_per_series_max
                 ));
@@ -59,14 +71,14 @@ impl HeadLimits {
             if name.len() > self.label_name_bytes_max {
                 let (length, most) = (name.len(), self.label_name_bytes_max);
                 return Some(format!(
-                    "a label name of {} has {length} bytes, at most {most} are taken",
+                    "a label name of {} has {length} bytes, at most {most} are taken (max_label_name_bytes)",
                     labels.metric_name()
                 ));
             }
             if value.len() > self.label_value_bytes_max {
                 let (length, most) = (value.len(), self.label_value_bytes_max);
                 return Some(format!(
-                    "the value of label {name} of {} has {length} bytes, at most {most} are taken",
+                    "the value of label {name} of {} has {length} bytes, at most {most} are taken (max_label_value_bytes)",
                     labels.metric_name()
                 ));
             }

@@ -12,8 +12,8 @@ use crate::error::StoreError;
 /// Most metric families of a tenant whose metadata is kept; the ones that come later are left out.
 const FAMILIES_MAX: usize = 100_000;
 
-/// Most exemplars of a tenant; the oldest give way.
-const EXEMPLARS_MAX: usize = 10_000;
+/// Most exemplars of a tenant when nothing else is said; the oldest give way.
+pub(crate) const EXEMPLARS_DEFAULT: usize = 10_000;
 
 const TYPES: [MetricType; 8] = [
     MetricType::Unknown,
@@ -35,8 +35,9 @@ pub(super) fn type_of_code(code: u8) -> MetricType {
 }
 
 /// What a tenant has besides samples.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SideData {
+    exemplars_max: usize,
     families: BTreeMap<String, MetricMetadata>,
     /// By series, ascending by time.
     exemplars: BTreeMap<Labels, Vec<Exemplar>>,
@@ -70,6 +71,11 @@ fn same(a: &Exemplar, b: &Exemplar) -> bool {
 }
 
 impl SideData {
+    pub(crate) fn new(exemplars_max: usize) -> Self {
+        let (families, exemplars, arrivals) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
+        Self { exemplars_max, families, exemplars, arrivals, changed: false }
+    }
+
     /// Whether this says something new of a family, so that it has to be logged.
     pub(crate) fn is_news(&self, metadata: &MetricMetadata) -> bool {
         self.families.get(&metadata.metric) != Some(metadata)
@@ -88,10 +94,10 @@ impl SideData {
     }
 
     pub(crate) fn add_exemplar(&mut self, series: Labels, exemplar: Exemplar) {
-        if self.has_exemplar(&series, &exemplar) {
+        if self.exemplars_max == 0 || self.has_exemplar(&series, &exemplar) {
             return;
         }
-        if self.arrivals.len() >= EXEMPLARS_MAX
+        if self.arrivals.len() >= self.exemplars_max
             && let Some(oldest) = self.arrivals.pop_front()
             && let Some(list) = self.exemplars.get_mut(&oldest)
         {
@@ -104,6 +110,11 @@ impl SideData {
         let list = self.exemplars.entry(series).or_default();
         list.insert(list.partition_point(|e| e.timestamp <= exemplar.timestamp), exemplar);
         self.changed = true;
+    }
+
+    /// How many exemplars are kept at most.
+    pub(crate) fn exemplars_max(&self) -> usize {
+        self.exemplars_max
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -150,7 +161,7 @@ impl SideData {
     }
 
     /// Reads the file.
-    pub(crate) fn load(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn load(path: &Path, exemplars_max: usize) -> Result<Self, StoreError> {
         let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
         let file: SideFile = serde_json::from_slice(&bytes).map_err(|e| StoreError::damaged(path, e.to_string()))?;
         if file.format_version > FORMAT_VERSION {
@@ -159,7 +170,7 @@ impl SideData {
                 format!("format version {} is from the future", file.format_version),
             ));
         }
-        let mut side = Self::default();
+        let mut side = Self::new(exemplars_max);
         file.metadata.into_iter().for_each(|m| side.set(m));
         for row in file.exemplars {
             let value = f64::from_bits(row.value_bits);

@@ -4,10 +4,15 @@ use roaring::RoaringBitmap;
 use vocab::{Labels, Matcher, NativeHistogram, TimestampMs};
 
 use super::TenantHead;
+use super::churn::Churn;
 use super::series::{Series, Snapshot};
 use super::shard::{NUM_SHARDS, SeriesId};
 use crate::error::StoreError;
+use crate::query::gather::Part;
 use crate::query::postings;
+
+/// Series that are visited without letting others at their shard.
+const SERIES_PER_LOCK: usize = 128;
 
 /// A series' samples, copied out of the head.
 #[derive(Debug)]
@@ -17,22 +22,29 @@ pub(crate) struct HeadSeries {
 }
 
 impl TenantHead {
-    /// Copies out the matching series that have samples in a time range.
+    /// Copies out the matching series that have samples in a time range and belong to a part of all; the bytes of each are
+    /// told to `reserve` first.
     pub(crate) fn select(
         &self,
         matchers: &[Matcher],
-        start: TimestampMs,
-        end: TimestampMs,
+        (start, end): (TimestampMs, TimestampMs),
+        part: Part,
+        mut reserve: impl FnMut(usize) -> Result<(), StoreError>,
     ) -> Result<Vec<HeadSeries>, StoreError> {
         let mut found = Vec::new();
         if !self.overlaps(start, end) {
             return Ok(found);
         }
         self.visit(matchers, |series| {
+            if !part.has(&series.labels) {
+                return Ok(());
+            }
             let data = series.snapshot(start, end);
             if !data.is_empty() {
+                reserve(std::mem::size_of::<HeadSeries>() + data.heap_bytes())?;
                 found.push(HeadSeries { labels: series.labels.clone(), data });
             }
+            Ok(())
         })?;
         Ok(found)
     }
@@ -52,11 +64,40 @@ impl TenantHead {
             if series.touches(start, end) {
                 found.push(series.labels.clone());
             }
+            Ok(())
         })?;
         Ok(found)
     }
 
-    fn visit(&self, matchers: &[Matcher], mut visitor: impl FnMut(&Series)) -> Result<(), StoreError> {
+    /// Forgets the newest sample of matching series where it lies in a time range and only blocks have it: it was deleted, so
+    /// what comes next is compared with nothing.
+    pub(crate) fn forget_newest(
+        &self,
+        matchers: &[Matcher],
+        start: TimestampMs,
+        end: TimestampMs,
+    ) -> Result<(), StoreError> {
+        let index = self.index.read();
+        let candidates = postings::resolve(&*index, matchers)?;
+        drop(index);
+        for (number, ids) in by_shard(&candidates.series).into_iter().enumerate() {
+            let mut shard = self.shards[number].lock();
+            for id in ids {
+                if let Some(series) = shard.get_mut(id)
+                    && candidates.unchecked.iter().all(|m| m.matches_labels(&series.labels))
+                {
+                    series.forget_newest(start, end);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(
+        &self,
+        matchers: &[Matcher],
+        mut visitor: impl FnMut(&Series) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let index = self.index.read();
         let candidates = postings::resolve(&*index, matchers)?;
         drop(index);
@@ -64,9 +105,14 @@ impl TenantHead {
             if ids.is_empty() {
                 continue;
             }
-            let shard = self.shards[number].lock();
-            let found = ids.into_iter().filter_map(|id| shard.get(id));
-            found.filter(|s| candidates.unchecked.iter().all(|m| m.matches_labels(&s.labels))).for_each(&mut visitor);
+            // Writers and flushes wait for a few series, not for all that a query looks at.
+            for ids in ids.chunks(SERIES_PER_LOCK) {
+                let shard = self.shards[number].lock();
+                let found = ids.iter().filter_map(|id| shard.get(*id));
+                found
+                    .filter(|s| candidates.unchecked.iter().all(|m| m.matches_labels(&s.labels)))
+                    .try_for_each(&mut visitor)?;
+            }
         }
         Ok(())
     }
@@ -81,6 +127,21 @@ impl TenantHead {
     pub(crate) fn label_values(&self, name: &str, start: TimestampMs, end: TimestampMs) -> Vec<String> {
         let index = self.index.read();
         if self.overlaps(start, end) { index.values(name).map(str::to_owned).collect() } else { Vec::new() }
+    }
+
+    /// Visits every label with its values and the number of series of each; series without samples included. New series wait
+    /// for one label at a time.
+    pub(crate) fn visit_values(
+        &self,
+        mut visitor: impl FnMut(&str, &mut dyn Iterator<Item = (&str, u64)>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let names: Vec<String> = self.index.read().names().map(str::to_owned).collect();
+        names.iter().try_for_each(|name| visitor(name, &mut self.index.read().value_sizes(name)))
+    }
+
+    /// Shows how many series were new lately.
+    pub(crate) fn with_churn(&self, show: impl FnOnce(&Churn)) {
+        show(self.index.read().churn());
     }
 
     /// Series that a flush has to write, ascending by packed labels.

@@ -106,6 +106,15 @@ impl Snapshot {
     pub(crate) fn is_empty(&self) -> bool {
         self.chunks.is_empty() && self.late.is_empty() && self.histograms.is_empty()
     }
+
+    /// Bytes that the copy takes; finished chunks are shared with the head, one that was open is not.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let open = self.chunks.last().map_or(0, |c| c.bytes.len() + ALLOCATION_BYTES);
+        self.chunks.capacity() * std::mem::size_of::<SealedChunk>()
+            + open
+            + self.late.capacity() * std::mem::size_of::<(TimestampMs, f64)>()
+            + self.histograms.capacity() * std::mem::size_of::<(TimestampMs, Arc<NativeHistogram>)>()
+    }
 }
 
 impl SealedChunk {
@@ -126,6 +135,13 @@ impl Series {
     /// Time of the newest sample it ever had while it was in the head.
     pub(crate) fn newest(&self) -> Option<TimestampMs> {
         self.newest.map(|n| n.0)
+    }
+
+    /// Forgets its newest sample if that lies in a time range and is not held here any more.
+    pub(crate) fn forget_newest(&mut self, start: TimestampMs, end: TimestampMs) {
+        if self.is_empty() && self.newest.is_some_and(|(time, _)| time >= start && time <= end) {
+            self.newest = None;
+        }
     }
 
     /// Compares a sample with what the head holds.
@@ -275,7 +291,11 @@ impl Series {
     /// Copies out what lies in a time range.
     pub(crate) fn snapshot(&self, start: TimestampMs, end: TimestampMs) -> Snapshot {
         let mut out = Snapshot::default();
-        out.chunks.extend(self.sealed.iter().filter(|c| c.min_time <= end && c.max_time >= start).cloned());
+        // A query over many series holds one of these for each, so not a byte more than needed.
+        let inside = |c: &&SealedChunk| c.min_time <= end && c.max_time >= start;
+        let num_inside = self.sealed.iter().filter(inside).count();
+        out.chunks.reserve_exact(num_inside + usize::from(self.open.is_some()));
+        out.chunks.extend(self.sealed.iter().filter(inside).cloned());
         if let Some(open) = &self.open
             && open.min_time <= end
             && open.state.last().0 >= start
@@ -370,7 +390,7 @@ impl Series {
     /// Bytes of a series with these labels besides its samples, its share of the index included.
     pub(crate) fn base_bytes(labels: &Labels) -> usize {
         // A slot, the table of hashes, and per label a posting and its part of the dictionary.
-        std::mem::size_of::<Option<Self>>() + 16 + labels.heap_bytes() + labels.len() * 8 + 64
+        std::mem::size_of::<Option<Self>>() + 32 + labels.heap_bytes() + labels.len() * 8 + 96
     }
 }
 

@@ -1,18 +1,28 @@
 //! What the metric engine counts.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use vocab::TenantId;
 use vocab::ports::admin::StoreStatus;
 use vocab::ports::append::AppendOutcome;
 use vocab::telemetry::{Counter, Family, Gauge, Histogram, LabelPairs, Telemetry, exponential_buckets};
 
 use super::Metrics;
 
+/// Tenants that reached a limit and are counted by name; callers choose the names, so there must be an end.
+const LIMITED_TENANTS_MAX: usize = 200;
+
 /// Metrics of the metric engine.
 #[derive(Debug, Clone)]
 pub(super) struct EngineMetrics {
     appended: Counter,
     rejected: Family<LabelPairs, Counter>,
+    limited: Family<LabelPairs, Counter>,
+    /// Tenants that have a row of their own.
+    limited_tenants: Arc<Mutex<BTreeSet<TenantId>>>,
     flush_seconds: Histogram,
     merges: Counter,
     failures: Counter,
@@ -32,6 +42,12 @@ impl EngineMetrics {
                 "Samples refused, by reason (of a batch with many, the ones not described count as other)",
                 Family::default(),
             ),
+            limited: telemetry.register(
+                "store_limited_samples",
+                "Samples refused because a limit was reached, by limit and tenant (other when there are many)",
+                Family::default(),
+            ),
+            limited_tenants: Arc::default(),
             flush_seconds: telemetry.register(
                 "store_flush_duration_seconds",
                 "Time to move the head into blocks",
@@ -67,6 +83,16 @@ impl Metrics {
         if others > 0 {
             self.engine.rejected.get_or_create(&vec![("reason", "other".to_owned())]).inc_by(others);
         }
+    }
+
+    pub(crate) fn limited(&self, tenant: &TenantId, limit: &'static str, num_samples: u64) {
+        let mut tenants = self.engine.limited_tenants.lock();
+        let has_row =
+            tenants.contains(tenant) || (tenants.len() < LIMITED_TENANTS_MAX && tenants.insert(tenant.clone()));
+        drop(tenants);
+        let name = if has_row { tenant.to_string() } else { "other".to_owned() };
+        let labels = vec![("limit", limit.to_owned()), ("tenant", name)];
+        self.engine.limited.get_or_create(&labels).inc_by(num_samples);
     }
 
     pub(crate) fn flushed(&self, took: Duration) {

@@ -6,10 +6,11 @@ use vocab::sample::SeriesData;
 use vocab::{NativeHistogram, TimestampMs};
 
 use super::gather::{Gathered, SeriesSources};
-use crate::block::{Block, BlockSet, ChunkReader};
+use crate::block::{Block, BlockSet, ChunkEntry, ChunkReader};
 use crate::codec::compact;
 use crate::error::StoreError;
 use crate::head::Snapshot;
+use crate::tombstones::Deleted;
 
 /// Decodes series of one search, in order, on one thread.
 #[derive(Debug)]
@@ -36,15 +37,9 @@ impl<'a> Decoder<'a> {
         for place in order {
             match sources.chunks.get(place) {
                 Some((block, entry)) => {
+                    let deleted = sources.deleted.iter().find(|(number, _)| number == block).map(|(_, d)| d);
                     let block = *block as usize;
-                    let read = self.reader(block).and_then(|reader| {
-                        if ChunkReader::is_histogram(entry) {
-                            parts.histograms.extend(reader.histograms(entry)?);
-                            Ok(())
-                        } else {
-                            parts.floats(|times, values| reader.floats(entry, times, values))
-                        }
-                    });
+                    let read = self.reader(block).and_then(|reader| parts.chunk(reader, entry, deleted));
                     if let Err(error) = read {
                         self.report(block, &error);
                         return Err(error);
@@ -94,6 +89,32 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Adds a chunk of a block without what is deleted in it.
+    pub(crate) fn chunk(
+        &mut self,
+        reader: &mut ChunkReader,
+        entry: &ChunkEntry,
+        deleted: Option<&Deleted>,
+    ) -> Result<(), StoreError> {
+        let deleted = deleted.filter(|d| d.has_any(entry.min_time, entry.max_time));
+        if ChunkReader::is_histogram(entry) {
+            let mut histograms = reader.histograms(entry)?;
+            histograms.retain(|h| deleted.is_none_or(|d| !d.has(h.0)));
+            self.histograms.append(&mut histograms);
+            return Ok(());
+        }
+        let Some(deleted) = deleted else { return self.floats(|times, values| reader.floats(entry, times, values)) };
+        let (mut times, mut values) = (Vec::new(), Vec::new());
+        reader.floats(entry, &mut times, &mut values)?;
+        self.floats(|into_times, into_values| {
+            for (time, value) in times.into_iter().zip(values).filter(|(time, _)| !deleted.has(*time)) {
+                into_times.push(time);
+                into_values.push(value);
+            }
+            Ok(())
+        })
+    }
+
     /// Adds what `read` appends.
     pub(crate) fn floats(
         &mut self,

@@ -1,6 +1,7 @@
 //! Series, label names and label values.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use vocab::ports::query::SeriesFilter;
 use vocab::{Ctx, Labels, Matcher, TimestampMs};
@@ -9,6 +10,7 @@ use super::postings;
 use crate::block::{Block, BlockSet};
 use crate::error::StoreError;
 use crate::head::Head;
+use crate::tombstones::{Deleted, Tombstone};
 
 /// Where to look for labels.
 #[derive(Debug)]
@@ -41,8 +43,16 @@ impl LabelSearch<'_> {
             // Without matchers head and blocks answer from their indexes, as exactly as the times of a block.
             let (start, end) = (self.filter.start_ms, self.filter.end_ms);
             found.extend(self.head.tenant(&self.ctx.tenant).iter().flat_map(|h| h.label_names(start, end)));
+            let tombstones = self.blocks.tombstones().of(&self.ctx.tenant);
             for block in self.listed() {
-                found.extend(block.index()?.names().map(str::to_owned));
+                let tombstones = of_block(&tombstones, &block);
+                if tombstones.is_empty() {
+                    found.extend(block.index()?.names().map(str::to_owned));
+                } else {
+                    self.visit_block(&block, &[], &tombstones, &mut |labels| {
+                        found.extend(labels.iter().map(|(name, _)| name.to_owned()));
+                    })?;
+                }
             }
         } else {
             self.visit(|labels| {
@@ -62,7 +72,15 @@ impl LabelSearch<'_> {
         if self.filter.any_of.is_empty() {
             let (start, end) = (self.filter.start_ms, self.filter.end_ms);
             found.extend(self.head.tenant(&self.ctx.tenant).iter().flat_map(|h| h.label_values(name, start, end)));
+            let tombstones = self.blocks.tombstones().of(&self.ctx.tenant);
             for block in self.listed() {
+                let tombstones = of_block(&tombstones, &block);
+                if !tombstones.is_empty() {
+                    self.visit_block(&block, &[], &tombstones, &mut |labels| {
+                        found.extend(labels.get(name).map(str::to_owned));
+                    })?;
+                    continue;
+                }
                 block.index()?.values(name, |value, _| {
                     if !found.contains(value) {
                         found.insert(value.to_owned());
@@ -80,7 +98,7 @@ impl LabelSearch<'_> {
         Ok(self.cut(found))
     }
 
-    fn listed(&self) -> Vec<std::sync::Arc<Block>> {
+    fn listed(&self) -> Vec<Arc<Block>> {
         self.blocks.overlapping(&self.ctx.tenant, self.filter.start_ms, self.filter.end_ms)
     }
 
@@ -88,21 +106,33 @@ impl LabelSearch<'_> {
         let everything = [Vec::new()];
         let selectors = if self.filter.any_of.is_empty() { &everything[..] } else { &self.filter.any_of };
         let (start, end) = (self.filter.start_ms, self.filter.end_ms);
+        let tombstones = self.blocks.tombstones().of(&self.ctx.tenant);
         for matchers in selectors {
             if let Some(head) = self.head.tenant(&self.ctx.tenant) {
                 head.labels(matchers, start, end)?.into_iter().for_each(&mut visitor);
             }
             for block in self.listed() {
                 self.ctx.cancel.check()?;
-                let searched = search_block(&block, matchers, start, end, &mut visitor);
-                if let Err(error @ StoreError::Damaged { .. }) = searched {
-                    self.blocks.set_aside(&block, &error);
-                    return Err(error);
-                }
-                searched?;
+                self.visit_block(&block, matchers, &of_block(&tombstones, &block), &mut visitor)?;
             }
         }
         Ok(())
+    }
+
+    fn visit_block(
+        &self,
+        block: &Arc<Block>,
+        matchers: &[Matcher],
+        tombstones: &[&Tombstone],
+        visitor: &mut impl FnMut(Labels),
+    ) -> Result<(), StoreError> {
+        let range = (self.filter.start_ms, self.filter.end_ms);
+        let searched = search_block(block, matchers, range, tombstones, visitor);
+        if let Err(error @ StoreError::Damaged { .. }) = searched {
+            self.blocks.set_aside(block, &error);
+            return Err(error);
+        }
+        searched
     }
 
     fn cut<T>(&self, found: BTreeSet<T>) -> Vec<T> {
@@ -110,17 +140,26 @@ impl LabelSearch<'_> {
     }
 }
 
+fn of_block<'a>(tombstones: &'a [Tombstone], block: &Block) -> Vec<&'a Tombstone> {
+    tombstones.iter().filter(|t| t.concerns(block.meta())).collect()
+}
+
+/// Visits the labels of matching series that have something in a time range which is not deleted, by chunk.
 fn search_block(
     block: &Block,
     matchers: &[Matcher],
-    start: TimestampMs,
-    end: TimestampMs,
+    (start, end): (TimestampMs, TimestampMs),
+    tombstones: &[&Tombstone],
     visitor: &mut impl FnMut(Labels),
 ) -> Result<(), StoreError> {
     let index = block.index()?;
     let candidates = postings::resolve(&*index, matchers)?;
     index.series(&candidates.series, |series| {
-        let inside = series.chunks.iter().any(|c| c.min_time <= end && c.max_time >= start);
+        let deleted = Deleted::of(tombstones, &series.labels);
+        let inside = series.chunks.iter().any(|c| {
+            let (first, last) = (c.min_time.max(start), c.max_time.min(end));
+            first <= last && !deleted.has_all(first, last)
+        });
         if inside && candidates.unchecked.iter().all(|m| m.matches_labels(&series.labels)) {
             visitor(series.labels.clone());
         }

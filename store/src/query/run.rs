@@ -9,10 +9,10 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use vocab::ports::query::{Fragment, FragmentResult, SelectRequest, SeriesStream};
 use vocab::sample::SeriesData;
-use vocab::{Ctx, PortError, PortResult};
+use vocab::{Ctx, ErrorKind, PortError, PortResult};
 
 use super::decode::Decoder;
-use super::gather::{Gathered, Search, gather};
+use super::gather::{Gathered, Part, Search, gather};
 use crate::block::BlockSet;
 use crate::db::inline;
 use crate::error::StoreError;
@@ -27,6 +27,9 @@ const BATCHES_QUEUED: usize = 2;
 
 /// Below this many series a query is not divided among threads.
 const SERIES_PER_WORKER_MIN: usize = 32;
+
+/// Into so many parts a fragment's series are divided, one number after the other until a part fits into memory.
+const PARTS: [u64; 2] = [1, 16];
 
 /// What a query reads from.
 #[derive(Debug, Clone)]
@@ -43,7 +46,7 @@ impl Sources {
         let (sources, ctx) = (self.clone(), ctx.clone());
         let search_ctx = ctx.clone();
         let found = inline(move || {
-            let gathered = sources.gather(&search_ctx, &matchers, start_ms, end_ms, hints.limit)?;
+            let gathered = sources.gather(&search_ctx, &matchers, (start_ms, end_ms), hints.limit, Part::ALL)?;
             let ranges = split(gathered.series.len());
             if ranges.len() > 1 {
                 return Ok((Arc::new(gathered), ranges, Vec::new()));
@@ -88,7 +91,7 @@ impl Sources {
             if batch.len() >= BATCH_SERIES || num_samples >= BATCH_SAMPLES {
                 num_samples = 0;
                 if sender.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
-                    return Err(PortError::new(vocab::ErrorKind::Cancelled, "the reader went away").into());
+                    return Err(PortError::new(ErrorKind::Cancelled, "the reader went away").into());
                 }
             }
             Ok(())
@@ -124,40 +127,84 @@ impl Sources {
         &self,
         ctx: &Ctx,
         matchers: &[vocab::Matcher],
-        start: i64,
-        end: i64,
+        (start, end): (i64, i64),
         limit: usize,
+        part: Part,
     ) -> Result<Gathered, StoreError> {
-        gather(&self.head, &self.blocks, ctx, &Search { matchers, start, end, limit })
+        gather(&self.head, &self.blocks, ctx, &Search { matchers, start, end, limit, part })
     }
 
-    /// Runs a fragment, here and on as many further threads as are worth it, and merges their results.
+    /// Runs a fragment. When what it reads does not fit into memory at once, it is read in parts one after the other: an
+    /// aggregation needs no more than its result then.
     pub(crate) async fn execute(&self, ctx: &Ctx, fragment: Fragment) -> PortResult<FragmentResult> {
         ctx.cancel.check()?;
         let (sources, ctx, runtime) = (self.clone(), ctx.clone(), Handle::current());
         let fragment = Arc::new(fragment);
         let merged = inline(move || {
-            let (start, end) = fragment.sample_bounds();
-            let gathered = Arc::new(sources.gather(&ctx, &fragment.matchers, start, end, 0)?);
-            let mut ranges = split(gathered.series.len());
-            let own = ranges.pop().unwrap_or(0..0);
-            let others = ranges.into_iter().map(|range| {
-                let (sources, ctx, gathered) = (sources.clone(), ctx.clone(), Arc::clone(&gathered));
-                let (fragment, (answer, answered)) = (Arc::clone(&fragment), std::sync::mpsc::sync_channel(1));
-                runtime.spawn_blocking(move || {
-                    // Nobody listens any more when another part has failed.
-                    drop(answer.send(sources.execute_part(&ctx, &gathered, range, &fragment)));
-                });
-                answered
-            });
-            let others: Vec<_> = others.collect();
-            let mut parts = vec![sources.execute_part(&ctx, &gathered, own, &fragment)?];
-            for answered in others {
-                parts.push(answered.recv().map_err(|_| StoreError::Closed)??);
+            let mut refusal = None;
+            for num_parts in PARTS {
+                match sources.execute_parts(&ctx, &fragment, num_parts, &runtime)? {
+                    Ok(result) => return Ok(result),
+                    Err(error) => refusal = Some(error),
+                }
             }
-            Ok(fragment::merge(&fragment, parts))
+            Err(refusal.unwrap_or(StoreError::Closed))
         });
         Ok(merged.await?)
+    }
+
+    /// Runs a fragment part by part. The inner error says that a part does not fit into memory.
+    fn execute_parts(
+        &self,
+        ctx: &Ctx,
+        fragment: &Arc<Fragment>,
+        num_parts: u64,
+        runtime: &Handle,
+    ) -> Result<Result<FragmentResult, StoreError>, StoreError> {
+        let mut merged: Option<FragmentResult> = None;
+        for number in 0..num_parts {
+            ctx.cancel.check()?;
+            let part = Part { number, of: num_parts };
+            let gathered = match self.gather(ctx, &fragment.matchers, fragment.sample_bounds(), 0, part) {
+                Ok(gathered) => gathered,
+                Err(error) if error.kind() == ErrorKind::Limit => return Ok(Err(error)),
+                Err(error) => return Err(error),
+            };
+            let result = self.execute_gathered(ctx, fragment, gathered, runtime)?;
+            merged = Some(match merged {
+                Some(before) => fragment::merge(fragment, vec![before, result]),
+                None => result,
+            });
+        }
+        Ok(Ok(merged.unwrap_or_default()))
+    }
+
+    /// Runs a fragment over what was found, here and on as many further threads as are worth it, and merges their results.
+    fn execute_gathered(
+        &self,
+        ctx: &Ctx,
+        fragment: &Arc<Fragment>,
+        gathered: Gathered,
+        runtime: &Handle,
+    ) -> Result<FragmentResult, StoreError> {
+        let gathered = Arc::new(gathered);
+        let mut ranges = split(gathered.series.len());
+        let own = ranges.pop().unwrap_or(0..0);
+        let others = ranges.into_iter().map(|range| {
+            let (sources, ctx, gathered) = (self.clone(), ctx.clone(), Arc::clone(&gathered));
+            let (fragment, (answer, answered)) = (Arc::clone(fragment), std::sync::mpsc::sync_channel(1));
+            runtime.spawn_blocking(move || {
+                // Nobody listens any more when another part has failed.
+                drop(answer.send(sources.execute_part(&ctx, &gathered, range, &fragment)));
+            });
+            answered
+        });
+        let others: Vec<_> = others.collect();
+        let mut parts = vec![self.execute_part(ctx, &gathered, own, fragment)?];
+        for answered in others {
+            parts.push(answered.recv().map_err(|_| StoreError::Closed)??);
+        }
+        Ok(fragment::merge(fragment, parts))
     }
 
     fn execute_part(

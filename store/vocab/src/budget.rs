@@ -81,20 +81,26 @@ impl MemoryPool {
 
     /// An empty reservation in this pool for a consumer, whose name appears in errors.
     pub fn reservation(self: &Arc<Self>, consumer: &'static str) -> MemoryReservation {
-        MemoryReservation { pool: Arc::clone(self), consumer, bytes: AtomicUsize::new(0) }
+        MemoryReservation { pool: Arc::clone(self), consumer, leaves_room: false, bytes: AtomicUsize::new(0) }
     }
 
-    fn try_take(&self, bytes: usize, consumer: &str) -> Result<(), PortError> {
+    /// The same for one of many consumers: when it is large it leaves a part of the pool to the small ones, so that a few
+    /// heavy queries do not make the light ones fail.
+    pub fn reservation_among_many(self: &Arc<Self>, consumer: &'static str) -> MemoryReservation {
+        MemoryReservation { pool: Arc::clone(self), consumer, leaves_room: true, bytes: AtomicUsize::new(0) }
+    }
+
+    fn try_take(&self, bytes: usize, consumer: &str, most: usize) -> Result<(), PortError> {
         let mut used = self.used_bytes.load(Ordering::Relaxed);
         loop {
             let wanted = used.saturating_add(bytes);
-            if wanted > self.limit_bytes {
+            if wanted > most {
                 return Err(PortError::new(
                     ErrorKind::Limit,
                     format!(
                         "{consumer} needs {bytes} more bytes but the memory share \"{}\" has {} of {} left (raise --memory-limit)",
                         self.name,
-                        self.limit_bytes.saturating_sub(used),
+                        most.saturating_sub(used),
                         self.limit_bytes
                     ),
                 ));
@@ -107,11 +113,18 @@ impl MemoryPool {
     }
 }
 
+/// A consumer among many is large when it holds more than this part of the pool.
+const LARGE_PART: usize = 64;
+
+/// Percent of the pool that large consumers may fill together; the rest is for small ones.
+const LARGE_PERCENT: usize = 75;
+
 /// Bytes held by one consumer; given back when dropped.
 #[derive(Debug)]
 pub struct MemoryReservation {
     pool: Arc<MemoryPool>,
     consumer: &'static str,
+    leaves_room: bool,
     bytes: AtomicUsize,
 }
 
@@ -126,7 +139,9 @@ impl MemoryReservation {
     /// # Errors
     /// [`ErrorKind::Limit`] naming the share when it is used up; nothing is taken then.
     pub fn try_grow(&self, bytes: usize) -> Result<(), PortError> {
-        self.pool.try_take(bytes, self.consumer)?;
+        let limit = self.pool.limit_bytes;
+        let is_large = self.leaves_room && self.bytes().saturating_add(bytes) > limit / LARGE_PART;
+        self.pool.try_take(bytes, self.consumer, if is_large { limit / 100 * LARGE_PERCENT } else { limit })?;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -144,6 +159,12 @@ impl MemoryReservation {
                 Err(now) => held = now,
             }
         }
+    }
+
+    /// An empty reservation of the same consumer in the same pool, for a part of its work that ends earlier.
+    pub fn child(&self) -> Self {
+        let bytes = AtomicUsize::new(0);
+        Self { pool: Arc::clone(&self.pool), consumer: self.consumer, leaves_room: self.leaves_room, bytes }
     }
 
     /// Bytes held now.
@@ -182,5 +203,18 @@ mod tests {
         second.try_grow(500).expect("fits now");
         second.shrink(9999);
         assert_eq!((second.bytes(), pool.used_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn large_ones_among_many_leave_room_for_small_ones() {
+        let pool = MemoryPool::new("queries", 6400);
+        let heavy: Vec<_> = (0..3).map(|_| pool.reservation_among_many("query")).collect();
+        heavy[0].try_grow(4000).expect("fits");
+        heavy[1].try_grow(800).expect("fills three quarters");
+        heavy[2].try_grow(101).expect_err("no room for another large one");
+        heavy[2].try_grow(100).expect("a small one");
+        heavy[2].child().try_grow(100).expect("counted by itself");
+        heavy[2].try_grow(1).expect_err("it would be large");
+        pool.reservation("one of few").try_grow(1500).expect("takes all there is");
     }
 }

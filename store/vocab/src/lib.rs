@@ -17,6 +17,7 @@ pub mod entity;
 pub mod error;
 pub mod histogram;
 pub mod labels;
+pub mod limits;
 pub mod log_record;
 pub mod matcher;
 pub mod ports;

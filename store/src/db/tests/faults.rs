@@ -149,3 +149,93 @@ async fn a_folder_that_cannot_be_made_is_named() {
     assert!(error.to_string().contains("cannot create the folder"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
+
+fn block_folders(dir: &Path) -> Vec<std::path::PathBuf> {
+    let folder = dir.join("metrics/blocks/default");
+    let mut found: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+/// A store with blocks that overlap: late samples in the second one.
+async fn with_overlapping_blocks(dir: &Path, disk: &FaultyDisk) -> Arc<MetricStore> {
+    let store = open_on(dir, disk).await;
+    append(&store, &counters("o", 20, 100, NOON_MS)).await;
+    store.flush().await.unwrap();
+    append(&store, &counters("o", 20, 100, NOON_MS - 7_000)).await;
+    store.flush().await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn a_merge_that_fails_leaves_everything_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let store = with_overlapping_blocks(dir.path(), &disk).await;
+    let (before, folders) = (everything(&store).await, block_folders(dir.path()));
+    assert!(before.len() == 20 && before.iter().all(|s| s.num_samples() == 200 && s.timestamps.is_sorted()));
+    for free_bytes in [0, 10, 1000, 5000] {
+        disk.0.lock().free_bytes = Some(free_bytes);
+        let error = store.compact().await.expect_err("full");
+        assert!(error.is_disk_full(), "{free_bytes}: {error:?}");
+        assert_eq!(block_folders(dir.path()), folders, "nothing is left behind");
+        assert_eq!(everything(&store).await, before);
+    }
+    disk.0.lock().free_bytes = None;
+    disk.0.lock().sync_fails = true;
+    store.compact().await.expect_err("no sync");
+    disk.0.lock().sync_fails = false;
+    assert_eq!(block_folders(dir.path()), folders);
+    store.compact().await.unwrap();
+    assert_eq!((everything(&store).await, store.status().blocks), (before, 1));
+}
+
+#[tokio::test]
+async fn a_crash_between_a_merge_and_the_removal_of_its_sources_shows_each_sample_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_overlapping_blocks(dir.path(), &FaultyDisk::default()).await;
+    let before = everything(&store).await;
+    let aside = tempfile::tempdir().unwrap();
+    let sources = block_folders(dir.path());
+    sources.iter().for_each(|s| copy(s, &aside.path().join(s.file_name().unwrap())));
+    store.compact().await.unwrap();
+    drop(store);
+    let merged = block_folders(dir.path());
+    assert_eq!(merged.len(), 1);
+    // One source is still whole, of the other the removal had begun, and a further merge had begun to write.
+    copy(&aside.path().join(sources[0].file_name().unwrap()), &sources[0]);
+    copy(&aside.path().join(sources[1].file_name().unwrap()), &sources[1].with_extension("tmp"));
+    std::fs::create_dir(dir.path().join("metrics/blocks/default/01KDWPVNG0BCXCM1GHXV4S10F9.tmp")).unwrap();
+    let store = open(dir.path()).await;
+    assert_eq!(everything(&store).await, before);
+    assert_eq!((block_folders(dir.path()), store.status().damaged.len()), (merged, 0));
+}
+
+#[tokio::test]
+async fn a_damaged_source_ends_its_merge_and_the_rest_is_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for (number, name) in ["a", "b", "c"].into_iter().enumerate() {
+        append(&store, &counters(name, 3, 100, NOON_MS)).await;
+        store.flush().await.unwrap();
+        if number == 1 {
+            let folders = block_folders(dir.path());
+            flip(&folders[1].join("samples.parquet"), 700);
+        }
+    }
+    let error = store.compact().await.expect_err("the damage is noticed");
+    assert!(error.to_string().contains("samples.parquet"), "{error}");
+    store.compact().await.unwrap();
+    let read = everything(&store).await;
+    let names: std::collections::BTreeSet<_> = read.iter().map(|s| s.labels.metric_name().to_owned()).collect();
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!((store.status().blocks, store.status().damaged.len()), (1, 1));
+}

@@ -16,6 +16,9 @@ enum Step {
     Append(Vec<(u32, i64, bool)>),
     Flush,
     Compact,
+    /// A series and the slots in which it is deleted.
+    Delete(u32, i64, i64),
+    Clean,
     /// Whether the store is closed before it is opened again.
     Restart(bool),
 }
@@ -29,6 +32,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => run.prop_map(Step::Append),
         4 => scattered.prop_map(Step::Append),
         1 => Just(Step::Flush),
+        1 => (0u32..6, 0..SLOTS, 0..SLOTS / 4).prop_map(|(s, from, length)| Step::Delete(s, from, from + length)),
+        1 => Just(Step::Clean),
         1 => Just(Step::Compact),
         1 => any::<bool>().prop_map(Step::Restart),
     ]
@@ -72,6 +77,21 @@ async fn run(steps: Vec<Step>) {
                 assert!(outcome.rejections.iter().all(|r| r.reason == RejectReason::Duplicate), "{outcome:?}");
             }
             Step::Flush => store.flush().await.unwrap(),
+            Step::Delete(number, from, to) => {
+                let labels = series("m", number);
+                let any_of = vec![labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect()];
+                let (start_ms, end_ms) = (NOON_MS + from * 1000, NOON_MS + to * 1000);
+                let deletion = vocab::ports::admin::Deletion { any_of, start_ms, end_ms };
+                store.delete_series(&Ctx::unlimited(), deletion).await.unwrap();
+                if let Some(samples) = model.get_mut(&labels) {
+                    samples.retain(|time, _| *time < start_ms || *time > end_ms);
+                    if samples.is_empty() {
+                        model.remove(&labels);
+                    }
+                }
+                check(&store, &model).await;
+            }
+            Step::Clean => store.clean_tombstones(&TenantId::default()).await.unwrap(),
             Step::Compact => store.compact().await.unwrap(),
             Step::Restart(clean) => {
                 if clean {

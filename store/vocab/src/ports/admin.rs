@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::PortResult;
+use crate::context::Ctx;
+use crate::error::{ErrorKind, PortError, PortResult};
+use crate::matcher::Matcher;
 use crate::time::TimestampMs;
 
 /// One memory share and its use.
@@ -100,6 +102,21 @@ pub struct ProcessStatus {
     pub warnings: Vec<String>,
 }
 
+/// Which samples of a tenant are to be deleted.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Deletion {
+    /// Each inner list is one `match[]`; samples of a series that satisfies one of them go.
+    pub any_of: Vec<Vec<Matcher>>,
+    /// First time, included.
+    pub start_ms: TimestampMs,
+    /// Last time, included.
+    pub end_ms: TimestampMs,
+}
+
+fn no_such_store<T>() -> PortResult<T> {
+    Err(PortError::new(ErrorKind::Unavailable, "this store has no blocks of metrics"))
+}
+
 /// Operations on the running process.
 #[async_trait]
 pub trait Admin: Send + Sync + Debug {
@@ -113,6 +130,29 @@ pub trait Admin: Send + Sync + Debug {
     /// # Errors
     /// As [`Admin::flush`].
     async fn compact(&self) -> PortResult<()>;
+    /// Deletes samples of the context's tenant: queries no longer see them when this returns, and it stays so after a
+    /// crash. What is written afterwards is not concerned.
+    ///
+    /// # Errors
+    /// As [`Admin::flush`]; `Limit` when too many deletions wait to be cleaned up.
+    async fn delete_series(&self, _ctx: &Ctx, _deletion: Deletion) -> PortResult<()> {
+        no_such_store()
+    }
+    /// Returns when nothing of what the context's tenant deleted is on disk any more.
+    ///
+    /// # Errors
+    /// As [`Admin::flush`].
+    async fn clean_tombstones(&self, _ctx: &Ctx) -> PortResult<()> {
+        no_such_store()
+    }
+    /// Makes a folder below `snapshots` in the data folder that holds the metrics of the context's tenant as they are
+    /// now (`skip_head`: only what is in blocks already), and gives its name. It shares its files with the store.
+    ///
+    /// # Errors
+    /// As [`Admin::flush`].
+    async fn snapshot(&self, _ctx: &Ctx, _skip_head: bool) -> PortResult<String> {
+        no_such_store()
+    }
     /// Loads the configuration again.
     ///
     /// # Errors

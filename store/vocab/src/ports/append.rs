@@ -143,7 +143,10 @@ pub struct AppendOutcome {
     pub accepted: u64,
     /// Samples refused.
     pub rejected: u64,
-    /// The first refused ones.
+    /// Of those, samples refused because a limit is reached (a tenant's number of series, the head's memory): they may be
+    /// taken later.
+    pub limited: u64,
+    /// The first refused ones; one of those refused for a limit is always among them when there are any.
     pub rejections: Vec<Rejection>,
 }
 

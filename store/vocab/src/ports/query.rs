@@ -1,5 +1,6 @@
 //! Reading samples.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::context::Ctx;
 use crate::error::PortResult;
-use crate::labels::Labels;
+use crate::labels::{Labels, METRIC_NAME};
 use crate::matcher::Matcher;
 use crate::sample::{Exemplar, MetricMetadata, SeriesData};
 use crate::time::TimestampMs;
@@ -173,6 +174,72 @@ pub struct SeriesFilter {
     pub limit: usize,
 }
 
+/// New series of one hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HourOfChurn {
+    /// When the hour began.
+    pub start_ms: TimestampMs,
+    /// Series made in it.
+    pub created: u64,
+}
+
+/// How a tenant's series spread over metrics and labels: of everything the largest, in descending order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CardinalityReport {
+    /// Series: those in memory, which are the ones that were written lately.
+    pub series: u64,
+    /// Different pairs of label and value.
+    pub num_pairs: u64,
+    /// Metrics by number of series.
+    pub metrics: Vec<(String, u64)>,
+    /// Labels by number of values.
+    pub labels: Vec<(String, u64)>,
+    /// Labels by bytes of their values.
+    pub label_bytes: Vec<(String, u64)>,
+    /// Pairs `label=value` by number of series.
+    pub pairs: Vec<(String, u64)>,
+    /// New series by hour since the start, oldest first; empty when that is not counted.
+    pub churn_hours: Vec<HourOfChurn>,
+    /// Metrics by number of new series in this hour and the one before.
+    pub churn_metrics: Vec<(String, u64)>,
+}
+
+impl CardinalityReport {
+    /// Counts label sets one by one.
+    pub fn of(series: &[Labels], most: usize) -> Self {
+        let (mut metrics, mut pairs) = (BTreeMap::<&str, u64>::new(), BTreeMap::<(&str, &str), u64>::new());
+        for pair in series.iter().flat_map(Labels::iter) {
+            *pairs.entry(pair).or_default() += 1;
+            if pair.0 == METRIC_NAME {
+                *metrics.entry(pair.1).or_default() += 1;
+            }
+        }
+        let (mut values, mut bytes) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, u64>::new());
+        for (name, value) in pairs.keys() {
+            *values.entry(name).or_default() += 1;
+            *bytes.entry(name).or_default() += value.len() as u64;
+        }
+        let num_pairs = pairs.len() as u64;
+        let by_pair = pairs.into_iter().map(|((name, value), n)| (format!("{name}={value}"), n));
+        Self {
+            series: series.len() as u64,
+            num_pairs,
+            pairs: largest(by_pair, most),
+            metrics: largest(metrics, most),
+            labels: largest(values, most),
+            label_bytes: largest(bytes, most),
+            ..Self::default()
+        }
+    }
+}
+
+fn largest(counts: impl IntoIterator<Item = (impl Into<String>, u64)>, most: usize) -> Vec<(String, u64)> {
+    let mut list: Vec<(String, u64)> = counts.into_iter().map(|(name, n)| (name.into(), n)).collect();
+    list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    list.truncate(most);
+    list
+}
+
 /// Reads samples and what is known of series. Everything is the context's tenant's only.
 #[async_trait]
 pub trait Querier: Send + Sync + Debug {
@@ -205,6 +272,16 @@ pub trait Querier: Send + Sync + Debug {
     /// # Errors
     /// As [`Querier::select`].
     async fn label_values(&self, ctx: &Ctx, name: &str, filter: SeriesFilter) -> PortResult<Vec<String>>;
+
+    /// How the tenant's series spread over metrics and labels, at most `most` of each kind.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn cardinality(&self, ctx: &Ctx, most: usize) -> PortResult<CardinalityReport> {
+        // Bounds that leave room for adding a lookback without overflow.
+        let filter = SeriesFilter { start_ms: i64::MIN / 4, end_ms: i64::MAX / 4, ..SeriesFilter::default() };
+        Ok(CardinalityReport::of(&self.series(ctx, filter).await?, most))
+    }
 
     /// Metadata of metric families; all when `metric` is `None`.
     ///
