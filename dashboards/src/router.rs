@@ -16,8 +16,8 @@ use utoipa_axum::routes;
 use vocab::ErrorKind;
 
 use crate::api::{
-    alerts, batch, cardinality, events, hosts, ingest, ledger, logs, overview, policies, reports, scaling, search, services, sql,
-    system,
+    alerts, batch, cardinality, events, hosts, ingest, ledger, logs, overview, policies, reports, scaling, search,
+    services, sql, system,
 };
 use crate::app::Shared;
 use crate::error::ApiError;
