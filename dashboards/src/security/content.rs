@@ -21,6 +21,9 @@ const FORM_READS: [&str; 8] = [
 /// changes no data, and a browser states its Origin with it.
 const EMPTY_FORMS: [&str; 2] = ["/api/v1/admin/flush", "/api/v1/admin/compact"];
 
+/// Protocols in protobuf, a type that a web page elsewhere cannot send without asking; OTLP comes in JSON too.
+const PROTOBUF: [&str; 4] = ["/api/v1/read", "/v1/metrics", "/api/v1/otlp/v1/metrics", "/v1/logs"];
+
 /// Refuses a body in a type that a web page elsewhere could send without asking first.
 pub(super) fn check(request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
@@ -33,6 +36,7 @@ pub(super) fn check(request: &Request) -> Result<(), Refusal> {
         _ if essence.is_empty() && !origin::has_body(headers) => return Ok(()),
         _ if EMPTY_FORMS.contains(&path) && !origin::has_body(headers) => return Ok(()),
         "/api/v1/write" if essence == "application/x-protobuf" => return Ok(()),
+        _ if PROTOBUF.contains(&path) && essence == "application/x-protobuf" => return Ok(()),
         "/api/v1/write" => "application/x-protobuf",
         "/api/v1/import/prometheus" if is_exposition || essence == "application/openmetrics-text" => return Ok(()),
         "/api/v1/import/prometheus" => "text/plain; version=0.0.4 or application/openmetrics-text",
@@ -41,7 +45,9 @@ pub(super) fn check(request: &Request) -> Result<(), Refusal> {
         "/api/v1/logs" => "application/x-ndjson",
         _ if FORM_READS.contains(&path) && essence == "application/x-www-form-urlencoded" => return Ok(()),
         _ if FORM_READS.contains(&path) => "application/x-www-form-urlencoded",
+        "/api/v1/read" => "application/x-protobuf",
         _ if essence == "application/json" => return Ok(()),
+        _ if PROTOBUF.contains(&path) => "application/x-protobuf or application/json",
         _ => "application/json",
     };
     let message = format!("the content type {content_type:?} is not accepted here: send {wanted}");

@@ -388,17 +388,20 @@ async fn pushed_bodies_reach_their_decoder_untouched() {
     assert_eq!((request.content_encoding.as_str(), &request.body[..]), ("snappy", b"bytes".as_slice()));
     assert_eq!(request.params, [("a".to_owned(), "b".to_owned())]);
     drop(pushed);
-    for (path, protocol) in [
-        ("/api/v1/write", IngestProtocol::RemoteWrite),
-        ("/api/v1/import/prometheus", IngestProtocol::PrometheusText),
-        ("/v1/metrics", IngestProtocol::OtlpMetrics),
-        ("/api/v1/otlp/v1/metrics", IngestProtocol::OtlpMetrics),
-        ("/v1/logs", IngestProtocol::OtlpLogs),
-        ("/api/v1/logs", IngestProtocol::JsonLogs),
+    let protobuf = "application/x-protobuf";
+    for (path, kind, protocol) in [
+        ("/api/v1/write", protobuf, IngestProtocol::RemoteWrite),
+        ("/api/v1/import/prometheus", "text/plain; version=0.0.4", IngestProtocol::PrometheusText),
+        ("/v1/metrics", protobuf, IngestProtocol::OtlpMetrics),
+        ("/v1/metrics", "application/json", IngestProtocol::OtlpMetrics),
+        ("/api/v1/otlp/v1/metrics", protobuf, IngestProtocol::OtlpMetrics),
+        ("/v1/logs", protobuf, IngestProtocol::OtlpLogs),
+        ("/api/v1/logs", "application/x-ndjson", IngestProtocol::JsonLogs),
     ] {
-        bench.send(Method::POST, path, &[text], "x").await.expect(429);
+        bench.send(Method::POST, path, &[("content-type", kind)], "x").await.expect(429);
         assert_eq!(bench.rooms.pushed.lock().last().map(|p| p.1.protocol), Some(protocol), "{path}");
     }
+    bench.send(Method::POST, "/v1/metrics", &[("content-type", "text/plain")], "x").await.expect(415);
     bench.get("/v1/nothing").await.expect(404);
 }
 
