@@ -195,7 +195,7 @@ fn mistakes(file: &AutoscalerConfig, all: &[Kept], name: &str, policy: RawPolicy
     let mut problems = Problems::default();
     check(&raw, &file.cluster, &mut problems);
     let words = problems.list.into_iter().map(|p| match p.path.strip_prefix(&at) {
-        Some(key) if key.is_empty() => p.message,
+        Some("") => p.message,
         Some(key) => format!("{}: {}", key.trim_start_matches('.'), p.message),
         None => format!("{}: {}", p.path, p.message),
     });

@@ -37,7 +37,7 @@ async fn property_11_one_of_two_decides_and_the_other_takes_over_after_the_lease
     }
     assert_eq!((both, taken), (0, Some(TTL.as_secs())));
     first.renew().await.expect("asked");
-    assert!(first.fence().is_none() && *first.terms().borrow() == None);
+    assert!(first.fence().is_none() && first.terms().borrow().is_none());
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ impl Trace {
             return Err("the trace is empty".into());
         };
         let count = ((last.0 - first.0) / step.as_secs_f64()) as usize;
-        if count < 2 * MINUTE_TICKS || count > TICKS_MAX {
+        if !(2 * MINUTE_TICKS..=TICKS_MAX).contains(&count) {
             return Err(format!("the trace spans {:.0} s; want two minutes to a year", last.0 - first.0));
         }
         let mut from = 0;
