@@ -358,12 +358,11 @@ fn charts(service: &str, policy: Option<&ScaledService>) -> Vec<Value> {
     let forecast = forecast_selector(service, policy.map_or("", |p| &p.forecast_query), &load);
     let mut rps = chart("service.rps", "rps", &[(load, "load")]);
     rps["forecast"] = forecast.map_or(Value::Null, |query| json!({"query": query}));
-    if let Some(policy) = policy {
-        if let Some(target) = policy.target_per_replica
-            && let Some(ready) = policy.ready
-        {
-            rps["thresholds"] = json!([{"value": target * f64::from(ready), "label_key": "threshold.target"}]);
-        }
+    if let Some(policy) = policy
+        && let Some(target) = policy.target_per_replica
+        && let Some(ready) = policy.ready
+    {
+        rps["thresholds"] = json!([{"value": target * f64::from(ready), "label_key": "threshold.target"}]);
     }
     let mut replicas =
         chart("service.replicas", "count", &[(format!("max({})", backend("active_servers")), "active servers")]);

@@ -383,11 +383,9 @@ async fn pushed_bodies_reach_their_decoder_untouched() {
         .await
         .expect(429);
     assert_eq!((answer.header("retry-after"), answer.text.as_str()), ("3", "slow down"));
-    let pushed = bench.rooms.pushed.lock();
-    let request = &pushed[0].1;
+    let request = bench.rooms.pushed.lock()[0].1.clone();
     assert_eq!((request.content_encoding.as_str(), &request.body[..]), ("snappy", b"bytes".as_slice()));
     assert_eq!(request.params, [("a".to_owned(), "b".to_owned())]);
-    drop(pushed);
     let protobuf = "application/x-protobuf";
     for (path, kind, protocol) in [
         ("/api/v1/write", protobuf, IngestProtocol::RemoteWrite),

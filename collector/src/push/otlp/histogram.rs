@@ -113,11 +113,10 @@ fn spans(counts: &BTreeMap<i32, u64>) -> (Vec<Span>, Vec<f64>) {
         let gap = next.map(|next| index - next);
         match (gap, spans.last_mut()) {
             (Some(gap), Some(span)) if gap <= GAP_MAX => {
-                for _ in 0..gap {
-                    buckets.push(0.0);
-                    span.length += 1;
-                }
-                span.length += 1;
+                // The indexes ascend, so that the gap is not negative; it is at most the bound above.
+                let empty = usize::try_from(gap).unwrap_or_default();
+                buckets.resize(buckets.len() + empty, 0.0);
+                span.length += u32::try_from(empty).unwrap_or_default() + 1;
             }
             // The first span begins at its index; the others count from the end of the one before.
             (gap, _) => {
