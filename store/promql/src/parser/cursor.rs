@@ -3,7 +3,7 @@
 use super::{DEPTH_MAX, Parsed, Parser};
 use crate::ast::Span;
 use crate::error::ParseError;
-use crate::lexer::{TokenKind, quote_text};
+use crate::lexer::{Op, TokenKind, quote_text};
 
 impl<'a> Parser<'a> {
     pub(super) fn kind(&self) -> TokenKind {
@@ -50,6 +50,15 @@ impl<'a> Parser<'a> {
             self.advance();
         }
         hit
+    }
+
+    /// Takes a sign where there is one; whether it is a minus.
+    pub(super) fn sign(&mut self) -> bool {
+        let negative = self.accept(TokenKind::Op(Op::Sub));
+        if !negative {
+            self.accept(TokenKind::Op(Op::Add));
+        }
+        negative
     }
 
     pub(super) fn expect(&mut self, kind: TokenKind, context: &str, wanted: &str) -> Parsed<Span> {

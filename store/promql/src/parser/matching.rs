@@ -2,7 +2,7 @@
 
 use super::{Parsed, Parser};
 use crate::ast::{Binary, BinaryOp, Cardinality, Expr, Matching, Span};
-use crate::lexer::{Op, TokenKind};
+use crate::lexer::TokenKind;
 use crate::number::{parse_duration_ms, parse_number};
 
 impl Parser<'_> {
@@ -49,17 +49,7 @@ impl Parser<'_> {
                 return Err(self.error(span, message));
             }
             self.expect(TokenKind::LeftParen, "fill modifier", "\"(\"")?;
-            let negative = match self.kind() {
-                TokenKind::Op(Op::Sub) => {
-                    self.advance();
-                    true
-                }
-                TokenKind::Op(Op::Add) => {
-                    self.advance();
-                    false
-                }
-                _ => false,
-            };
+            let negative = self.sign();
             let word = self.word();
             let number = self.kind();
             if !matches!(number, TokenKind::Number | TokenKind::Duration) {

@@ -3,7 +3,7 @@
 use super::{Parsed, Parser};
 use crate::ast::{At, DurationValue, Expr, MatrixSelector, RangeEdge, Span, Subquery};
 use crate::error::ParseError;
-use crate::lexer::{Op, TokenKind};
+use crate::lexer::TokenKind;
 use crate::number::{parse_duration_ms, parse_number};
 
 impl Parser<'_> {
@@ -95,17 +95,7 @@ impl Parser<'_> {
                 return Ok(at);
             }
         }
-        let negative = match self.kind() {
-            TokenKind::Op(Op::Sub) => {
-                self.advance();
-                true
-            }
-            TokenKind::Op(Op::Add) => {
-                self.advance();
-                false
-            }
-            _ => false,
-        };
+        let negative = self.sign();
         let word = self.word();
         let seconds = match self.kind() {
             TokenKind::Number if self.index < self.tokens.len() => {
