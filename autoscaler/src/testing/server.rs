@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, Stream, StreamExt};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -114,74 +116,54 @@ impl Server {
     pub async fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("a bound port"));
-        let (server, cancel, handler) = Self::prepare(address, handler);
-        let shared = Arc::clone(&server.shared);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let Ok((stream, _)) = accepted else { continue };
-                        tokio::spawn(connection(stream, Arc::clone(&shared), Arc::clone(&handler), cancel.clone()));
-                    }
-                    () = cancel.cancelled() => return,
-                }
-            }
-        });
-        server
+        Self::run(address, handler, tcp(listener).map(ready))
     }
 
     /// A server on a Unix socket.
     pub fn start_unix(path: &Path, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = UnixListener::bind(path).expect("a socket");
-        let (server, cancel, handler) = Self::prepare(path.display().to_string(), handler);
-        let shared = Arc::clone(&server.shared);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let Ok((stream, _)) = accepted else { continue };
-                        tokio::spawn(connection(stream, Arc::clone(&shared), Arc::clone(&handler), cancel.clone()));
-                    }
-                    () = cancel.cancelled() => return,
-                }
-            }
-        });
-        server
+        let accepted =
+            stream::unfold(listener, |l| async { Some((l.accept().await.ok().map(|(stream, _)| stream), l)) });
+        Self::run(path.display().to_string(), handler, accepted.map(ready))
     }
 
     /// A server behind TLS on a free port, at `https://localhost:…`.
     pub async fn start_tls(acceptor: TlsAcceptor, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = format!("https://localhost:{}", listener.local_addr().expect("a bound port").port());
-        let (server, cancel, handler) = Self::prepare(address, handler);
-        let shared = Arc::clone(&server.shared);
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let Ok((stream, _)) = accepted else { continue };
-                        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-                        let (handler, cancel) = (Arc::clone(&handler), cancel.clone());
-                        tokio::spawn(async move {
-                            // A peer without the right certificate gets no further.
-                            let Ok(stream) = acceptor.accept(stream).await else { return };
-                            connection(stream, shared, handler, cancel).await;
-                        });
-                    }
-                    () = cancel.cancelled() => return,
-                }
-            }
+        let accepted = tcp(listener).map(move |stream| {
+            let acceptor = acceptor.clone();
+            // A peer without the right certificate gets no further.
+            async move { acceptor.accept(stream?).await.ok() }
         });
-        server
+        Self::run(address, handler, accepted)
     }
 
-    fn prepare(
+    /// Serves connections as they come, each in a task of its own, in which it is also made ready.
+    fn run<S, F>(
         address: String,
         handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
-    ) -> (Self, CancellationToken, Arc<Handler>) {
+        accepted: impl Stream<Item = F> + Send + 'static,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+        F: Future<Output = Option<S>> + Send + 'static,
+    {
         let cancel = CancellationToken::new();
-        let guard = cancel.clone().drop_guard();
-        (Self { address, shared: Arc::default(), _ends_with_this: guard }, cancel, Arc::new(handler))
+        let server = Self { address, shared: Arc::default(), _ends_with_this: cancel.clone().drop_guard() };
+        let (shared, handler) = (Arc::clone(&server.shared), Arc::new(handler));
+        let until = cancel.clone();
+        let serving = accepted.for_each(move |stream| {
+            let (shared, handler, cancel) = (Arc::clone(&shared), Arc::clone(&handler), cancel.clone());
+            tokio::spawn(async move {
+                if let Some(stream) = stream.await {
+                    connection(stream, shared, handler, cancel).await;
+                }
+            });
+            ready(())
+        });
+        tokio::spawn(async move { until.run_until_cancelled(serving).await });
+        server
     }
 
     /// Where it is.
@@ -209,6 +191,11 @@ impl Server {
     pub fn seen(&self) -> Vec<Request> {
         self.shared.seen.lock().clone()
     }
+}
+
+/// Connections as they are accepted; `None` for one that broke off.
+fn tcp(listener: TcpListener) -> impl Stream<Item = Option<TcpStream>> + Send {
+    stream::unfold(listener, |l| async { Some((l.accept().await.ok().map(|(stream, _)| stream), l)) })
 }
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin>(
