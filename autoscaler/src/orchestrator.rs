@@ -67,6 +67,22 @@ pub struct ScaleChange {
     pub to: u32,
 }
 
+impl ScaleChange {
+    /// Whether there is something to do where `found` replicas are wanted now: `false` when the change is there already.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::Conflict`] when somebody wants another number meanwhile.
+    pub fn is_due(self, service: &str, found: u32) -> Result<bool, OrchestratorError> {
+        if found == self.to {
+            return Ok(false);
+        }
+        if found != self.from {
+            return Err(OrchestratorError::Conflict { service: service.to_owned(), expected: self.from, found });
+        }
+        Ok(true)
+    }
+}
+
 /// Something that happened to a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrchestratorEvent {

@@ -24,7 +24,7 @@ mod selector;
 mod tests;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -45,6 +45,7 @@ use self::resource::{Discovery, Resource};
 use self::rivals::Rivals;
 use self::selector::Selector;
 use self::watch::PodWatch;
+use super::known::KnownServices;
 use super::rest::Body;
 use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
@@ -52,8 +53,6 @@ use crate::orchestrator::{Orchestrator, OrchestratorEvent, ScaleChange, ServiceS
 
 /// The name under which the API server notes our writes; whose last write it was tells a zero of ours from one by hand.
 const FIELD_MANAGER: &str = "tidewatch";
-/// Most services beside the configured ones that are remembered.
-const SERVICES_MAX: usize = 10_000;
 /// Most events that wait to be taken.
 const EVENTS_MAX: usize = 256;
 
@@ -69,8 +68,7 @@ pub struct KubernetesOrchestrator {
     rivals: Rivals,
     watch: PodWatch,
     lease: Option<Arc<Lease>>,
-    /// Services beside the configured ones that were found.
-    found: Mutex<BTreeSet<String>>,
+    known: KnownServices,
     /// Container restarts of pods as last seen, by service.
     restarts: Mutex<HashMap<String, HashMap<String, u32>>>,
     events: Mutex<Vec<OrchestratorEvent>>,
@@ -111,13 +109,13 @@ impl KubernetesOrchestrator {
             cluster: config.cluster,
             watch: PodWatch::new(Arc::clone(&client), Arc::clone(&clock)),
             client,
+            known: KnownServices::new(config.targets.iter().map(|t| &t.service)),
             targets: config.targets.into_iter().map(|t| (t.service.clone(), t)).collect(),
             check_other_scalers: config.check_other_scalers,
             writes_events: config.events,
             discovery: Discovery::default(),
             rivals: Rivals::default(),
             lease,
-            found: Mutex::default(),
             restarts: Mutex::default(),
             events: Mutex::default(),
             clock,
@@ -141,7 +139,7 @@ impl KubernetesOrchestrator {
         match answer.status {
             404 => {
                 self.discovery.forget(target);
-                self.found.lock().remove(&target.service);
+                self.known.forget(&target.service);
                 Err(CallError::never(unknown(&target.service)))
             }
             200 => Ok(Read { resource, namespace, path, scale: answer.json(KIND, "a Scale")? }),
@@ -204,12 +202,8 @@ impl KubernetesOrchestrator {
         }
         let mut read = self.read(target).await?;
         let found = read.wanted();
-        if found == change.to {
+        if !change.is_due(&target.service, found)? {
             return Ok(None);
-        }
-        if found != change.from {
-            let service = target.service.clone();
-            return Err(OrchestratorError::Conflict { service, expected: change.from, found }.into());
         }
         if found == 0 && !self.is_our_zero(target, &read).await? {
             return Err(CallError::never(OrchestratorError::NotScalable {
@@ -297,20 +291,13 @@ impl Orchestrator for KubernetesOrchestrator {
     }
 
     async fn services(&self) -> Result<Vec<String>, OrchestratorError> {
-        let mut names = self.found.lock().clone();
-        names.extend(self.targets.keys().cloned());
-        Ok(names.into_iter().collect())
+        Ok(self.known.names())
     }
 
     async fn state(&self, service: &str) -> Result<ServiceState, OrchestratorError> {
         let target = self.target(service).map_err(|e| e.error)?;
         let state = with_retries(self.clock.as_ref(), || self.state_once(&target)).await?;
-        if !self.targets.contains_key(service) {
-            let mut found = self.found.lock();
-            if found.len() < SERVICES_MAX {
-                found.insert(service.to_owned());
-            }
-        }
+        self.known.remember(service);
         Ok(state)
     }
 

@@ -9,7 +9,7 @@ mod events;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use vocab::Clock;
 
 pub use self::config::{App, MarathonConfig};
 use super::access::LazyRest;
+use super::known::KnownServices;
 use super::rest::{Answer, Body};
 use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
@@ -33,8 +34,6 @@ use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange,
 const KIND: &str = "marathon";
 /// Most deployments of our own that are remembered for an app: the running one and those it replaced.
 const DEPLOYMENTS_MAX: usize = 16;
-/// Most services beside the configured ones that are remembered.
-const SERVICES_MAX: usize = 10_000;
 
 /// What the API and its event stream share.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ pub struct MarathonOrchestrator {
     apps: BTreeMap<String, App>,
     stuck_after: Duration,
     shared: Arc<Shared>,
-    found: Mutex<BTreeSet<String>>,
+    known: KnownServices,
     _events_end_with_this: DropGuard,
 }
 
@@ -151,10 +150,10 @@ impl MarathonOrchestrator {
         tokio::spawn(events::run(Arc::clone(&shared), cancel.clone()));
         Self {
             cluster: config.cluster,
+            known: KnownServices::new(config.apps.iter().map(|a| &a.service)),
             apps: config.apps.into_iter().map(|a| (a.service.clone(), a)).collect(),
             stuck_after: config.stuck_after,
             shared,
-            found: Mutex::default(),
             _events_end_with_this: cancel.drop_guard(),
         }
     }
@@ -176,12 +175,8 @@ impl MarathonOrchestrator {
 
     async fn scale_once(&self, app: &App, change: ScaleChange) -> Result<(), CallError> {
         let found = self.read(app).await?.instances;
-        if found == change.to {
+        if !change.is_due(&app.service, found)? {
             return Ok(());
-        }
-        if found != change.from {
-            let service = app.service.clone();
-            return Err(OrchestratorError::Conflict { service, expected: change.from, found }.into());
         }
         let answer = self.put(app, change.to, false).await?;
         if answer.status != 409 {
@@ -285,19 +280,14 @@ impl Orchestrator for MarathonOrchestrator {
     }
 
     async fn services(&self) -> Result<Vec<String>, OrchestratorError> {
-        let mut names = self.found.lock().clone();
-        names.extend(self.apps.keys().cloned());
-        Ok(names.into_iter().collect())
+        Ok(self.known.names())
     }
 
     async fn state(&self, service: &str) -> Result<ServiceState, OrchestratorError> {
         let app = self.app(service)?;
         let read = with_retries(self.shared.clock.as_ref(), || self.read(&app)).await?;
-        if !self.apps.contains_key(service) {
-            let mut found = self.found.lock();
-            if found.len() < SERVICES_MAX && found.insert(service.to_owned()) {
-                self.shared.services.lock().insert(app.id.clone(), service.to_owned());
-            }
+        if self.known.remember(service) {
+            self.shared.services.lock().insert(app.id.clone(), service.to_owned());
         }
         let mut replicas: Vec<Replica> = read.tasks.iter().filter_map(|t| replica(t, &read)).collect();
         replicas.sort_by(|a, b| a.id.cmp(&b.id));

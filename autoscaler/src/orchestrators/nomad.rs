@@ -7,12 +7,11 @@ pub mod config;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -20,6 +19,7 @@ use vocab::Clock;
 
 pub use self::config::{Job, NomadConfig};
 use super::access::LazyRest;
+use super::known::KnownServices;
 use super::rest::{Answer, Body, segment};
 use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
@@ -27,8 +27,6 @@ use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange,
 
 /// The orchestrator's kind.
 const KIND: &str = "nomad";
-/// Most services beside the configured ones that are remembered.
-const SERVICES_MAX: usize = 10_000;
 /// Most bytes of a reason: Nomad keeps it with its scaling events.
 const REASON_BYTES_MAX: usize = 1024;
 
@@ -40,7 +38,7 @@ pub struct NomadOrchestrator {
     region: Option<String>,
     jobs: BTreeMap<String, Job>,
     rest: LazyRest,
-    found: Mutex<BTreeSet<String>>,
+    known: KnownServices,
     clock: Arc<dyn Clock>,
 }
 
@@ -112,9 +110,9 @@ impl NomadOrchestrator {
             cluster: config.cluster,
             namespace: config.namespace,
             region: config.region,
+            known: KnownServices::new(config.jobs.iter().map(|j| &j.service)),
             jobs: config.jobs.into_iter().map(|j| (j.service.clone(), j)).collect(),
             rest: LazyRest::new(KIND, config.access),
-            found: Mutex::default(),
             clock,
         }
     }
@@ -172,12 +170,8 @@ impl NomadOrchestrator {
 
     async fn scale_once(&self, job: &Job, change: ScaleChange, reason: &str) -> Result<(), CallError> {
         let (group, found, index) = self.read(job).await?;
-        if found == change.to {
+        if !change.is_due(&job.service, found)? {
             return Ok(());
-        }
-        if found != change.from {
-            let service = job.service.clone();
-            return Err(OrchestratorError::Conflict { service, expected: change.from, found }.into());
         }
         let body = json!({
             "Count": change.to, "Target": {"Group": group}, "Message": reason, "PolicyOverride": false,
@@ -248,20 +242,13 @@ impl Orchestrator for NomadOrchestrator {
     }
 
     async fn services(&self) -> Result<Vec<String>, OrchestratorError> {
-        let mut names = self.found.lock().clone();
-        names.extend(self.jobs.keys().cloned());
-        Ok(names.into_iter().collect())
+        Ok(self.known.names())
     }
 
     async fn state(&self, service: &str) -> Result<ServiceState, OrchestratorError> {
         let job = self.job(service)?;
         let state = with_retries(self.clock.as_ref(), || self.state_once(&job)).await?;
-        if !self.jobs.contains_key(service) {
-            let mut found = self.found.lock();
-            if found.len() < SERVICES_MAX {
-                found.insert(service.to_owned());
-            }
-        }
+        self.known.remember(service);
         Ok(state)
     }
 

@@ -262,11 +262,8 @@ impl Orchestrator for ProcessOrchestrator {
     async fn scale(&self, service: &str, change: ScaleChange) -> Result<(), OrchestratorError> {
         let mut supervisor = self.service(service)?.supervisor.lock().await;
         let found = supervisor.table.wanted;
-        if found == change.to {
+        if !change.is_due(service, found)? {
             return Ok(());
-        }
-        if found != change.from {
-            return Err(OrchestratorError::Conflict { service: service.to_owned(), expected: change.from, found });
         }
         supervisor.table.wanted = change.to;
         supervisor.table.version += 1;

@@ -119,12 +119,8 @@ impl SwarmOrchestrator {
     async fn scale_once(&self, name: &str, change: ScaleChange) -> Result<(), CallError> {
         let mut service = self.service(name).await?;
         let found = wanted(name, &service)?;
-        if found == change.to {
+        if !change.is_due(name, found)? {
             return Ok(());
-        }
-        if found != change.from {
-            let service = name.to_owned();
-            return Err(OrchestratorError::Conflict { service, expected: change.from, found }.into());
         }
         let version = version(&service)?;
         let missing = OrchestratorError::Malformed { orchestrator: KIND, missing: "ID" };

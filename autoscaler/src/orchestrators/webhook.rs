@@ -121,12 +121,8 @@ impl WebhookOrchestrator {
 
     async fn scale_once(&self, service: &str, change: ScaleChange, reason: &str, id: &str) -> Result<(), CallError> {
         let found = self.read(service).await?.wanted;
-        if found == change.to {
+        if !change.is_due(service, found)? {
             return Ok(());
-        }
-        if found != change.from {
-            let service = service.to_owned();
-            return Err(OrchestratorError::Conflict { service, expected: change.from, found }.into());
         }
         let body = json!({"from": change.from, "to": change.to, "reason": reason}).to_string();
         let path = format!("/services/{}/scale", segment(service));

@@ -135,11 +135,8 @@ impl Orchestrator for FakeOrchestrator {
             let message = "no quota left".to_owned();
             return Err(OrchestratorError::Refused { orchestrator: "fake", status: 422, message });
         }
-        if found == change.to {
+        if !change.is_due(service, found)? {
             return Ok(());
-        }
-        if found != change.from {
-            return Err(OrchestratorError::Conflict { service: service.to_owned(), expected: change.from, found });
         }
         set(&mut inner, service, change.to);
         if inner.lost_answers > 0 {
