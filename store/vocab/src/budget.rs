@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::error::{ErrorKind, PortError};
 
@@ -56,12 +56,20 @@ pub struct MemoryPool {
     name: &'static str,
     limit_bytes: usize,
     used_bytes: AtomicUsize,
+    /// Number of the large consumer that goes first; [`NOBODY`] when none is large.
+    first: AtomicU64,
+    /// How many consumers among many there were.
+    num_consumers: AtomicU64,
 }
+
+/// No consumer has this number.
+const NOBODY: u64 = 0;
 
 impl MemoryPool {
     /// A pool of its own.
     pub fn new(name: &'static str, limit_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { name, limit_bytes, used_bytes: AtomicUsize::new(0) })
+        let (used_bytes, first, num_consumers) = (AtomicUsize::new(0), AtomicU64::new(NOBODY), AtomicU64::new(NOBODY));
+        Arc::new(Self { name, limit_bytes, used_bytes, first, num_consumers })
     }
 
     /// Its name.
@@ -81,13 +89,16 @@ impl MemoryPool {
 
     /// An empty reservation in this pool for a consumer, whose name appears in errors.
     pub fn reservation(self: &Arc<Self>, consumer: &'static str) -> MemoryReservation {
-        MemoryReservation { pool: Arc::clone(self), consumer, leaves_room: false, bytes: AtomicUsize::new(0) }
+        MemoryReservation { pool: Arc::clone(self), consumer, turn: None, bytes: AtomicUsize::new(0) }
     }
 
-    /// The same for one of many consumers: when it is large it leaves a part of the pool to the small ones, so that a few
-    /// heavy queries do not make the light ones fail.
+    /// The same for one of many consumers. When it is large it leaves a part of the pool to the small ones, so that a few
+    /// heavy queries do not make the light ones fail; and of the large ones the first may take more than the others, so that
+    /// many heavy queries at once do not all fail for want of what the others hold.
     pub fn reservation_among_many(self: &Arc<Self>, consumer: &'static str) -> MemoryReservation {
-        MemoryReservation { pool: Arc::clone(self), consumer, leaves_room: true, bytes: AtomicUsize::new(0) }
+        let number = self.num_consumers.fetch_add(1, Ordering::Relaxed) + 1;
+        let turn = Some(Arc::new(Turn { pool: Arc::clone(self), number }));
+        MemoryReservation { pool: Arc::clone(self), consumer, turn, bytes: AtomicUsize::new(0) }
     }
 
     fn try_take(&self, bytes: usize, consumer: &str, most: usize) -> Result<(), PortError> {
@@ -116,15 +127,41 @@ impl MemoryPool {
 /// A consumer among many is large when it holds more than this part of the pool.
 const LARGE_PART: usize = 64;
 
-/// Percent of the pool that large consumers may fill together; the rest is for small ones.
-const LARGE_PERCENT: usize = 75;
+/// Percent of the pool that the first of the large consumers may fill it to; the rest is for small ones.
+const FIRST_PERCENT: usize = 75;
+
+/// Percent of the pool that the other large consumers may fill it to.
+const OTHERS_PERCENT: usize = 50;
+
+/// One consumer among many, with all its parts.
+#[derive(Debug)]
+struct Turn {
+    pool: Arc<MemoryPool>,
+    number: u64,
+}
+
+impl Turn {
+    /// Percent of the pool that it may fill it to now that it is large.
+    fn percent(&self) -> usize {
+        let first = self.pool.first.compare_exchange(NOBODY, self.number, Ordering::AcqRel, Ordering::Acquire);
+        if first.is_ok() || first == Err(self.number) { FIRST_PERCENT } else { OTHERS_PERCENT }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // When another one is the first there is nothing to hand on.
+        let _other = self.pool.first.compare_exchange(self.number, NOBODY, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
 
 /// Bytes held by one consumer; given back when dropped.
 #[derive(Debug)]
 pub struct MemoryReservation {
     pool: Arc<MemoryPool>,
     consumer: &'static str,
-    leaves_room: bool,
+    /// Set for one of many.
+    turn: Option<Arc<Turn>>,
     bytes: AtomicUsize,
 }
 
@@ -140,8 +177,9 @@ impl MemoryReservation {
     /// [`ErrorKind::Limit`] naming the share when it is used up; nothing is taken then.
     pub fn try_grow(&self, bytes: usize) -> Result<(), PortError> {
         let limit = self.pool.limit_bytes;
-        let is_large = self.leaves_room && self.bytes().saturating_add(bytes) > limit / LARGE_PART;
-        self.pool.try_take(bytes, self.consumer, if is_large { limit / 100 * LARGE_PERCENT } else { limit })?;
+        let is_large = self.bytes().saturating_add(bytes) > limit / LARGE_PART;
+        let turn = self.turn.as_ref().filter(|_| is_large);
+        self.pool.try_take(bytes, self.consumer, turn.map_or(limit, |turn| limit / 100 * turn.percent()))?;
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -164,7 +202,7 @@ impl MemoryReservation {
     /// An empty reservation of the same consumer in the same pool, for a part of its work that ends earlier.
     pub fn child(&self) -> Self {
         let bytes = AtomicUsize::new(0);
-        Self { pool: Arc::clone(&self.pool), consumer: self.consumer, leaves_room: self.leaves_room, bytes }
+        Self { pool: Arc::clone(&self.pool), consumer: self.consumer, turn: self.turn.clone(), bytes }
     }
 
     /// Bytes held now.
@@ -210,11 +248,27 @@ mod tests {
         let pool = MemoryPool::new("queries", 6400);
         let heavy: Vec<_> = (0..3).map(|_| pool.reservation_among_many("query")).collect();
         heavy[0].try_grow(4000).expect("fits");
-        heavy[1].try_grow(800).expect("fills three quarters");
+        heavy[0].child().try_grow(800).expect("fills three quarters");
+        heavy[0].try_grow(801).expect_err("the rest is for small ones");
         heavy[2].try_grow(101).expect_err("no room for another large one");
         heavy[2].try_grow(100).expect("a small one");
         heavy[2].child().try_grow(100).expect("counted by itself");
         heavy[2].try_grow(1).expect_err("it would be large");
         pool.reservation("one of few").try_grow(1500).expect("takes all there is");
+    }
+
+    #[test]
+    fn the_first_large_one_goes_on_while_others_wait_their_turn() {
+        let pool = MemoryPool::new("queries", 6400);
+        let [first, second] = ["first", "second"].map(|_| pool.reservation_among_many("query"));
+        first.try_grow(200).expect("large, and the first");
+        second.try_grow(3000).expect("half is for all");
+        second.try_grow(1).expect_err("half is full");
+        first.try_grow(1600).expect("up to three quarters");
+        let part = first.child();
+        drop(first);
+        second.try_grow(201).expect_err("a part of the first is at work");
+        drop(part);
+        second.try_grow(1800).expect("its turn");
     }
 }
