@@ -121,6 +121,7 @@ impl SnapshotWriter {
 fn batch_bytes(batch: &WriteBatch) -> usize {
     batch.series.len() * size_of::<vocab::ports::append::BatchSeries>()
         + batch.samples.len() * size_of::<vocab::ports::append::BatchSample>()
+        + (batch.starts.floats.len() + batch.starts.histograms.len()) * size_of::<TimestampMs>()
 }
 
 /// Appends a batch and counts what became of it.

@@ -16,7 +16,7 @@ pub(crate) use index::{BlockIndex, ChunkEntry, IndexedSeries};
 pub(crate) use meta::BlockMeta;
 pub(crate) use reader::{Block, ChunkReader};
 pub(crate) use set::BlockSet;
-pub(crate) use writer::{BlockWriter, Identity};
+pub(crate) use writer::{BlockWriter, Identity, SeriesSamples};
 
 /// Name of the file that holds the chunks.
 const SAMPLES_FILE: &str = "samples.parquet";

@@ -5,6 +5,7 @@ pub(crate) mod decimal;
 pub(crate) mod dense;
 mod differences;
 pub(crate) mod histogram;
+mod starts;
 mod times;
 pub(crate) mod varint;
 

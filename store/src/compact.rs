@@ -117,7 +117,7 @@ pub(crate) fn merge(
             }
         }
         parts.sort();
-        writer.series(&labels, &parts.times, &parts.values, &parts.histograms)?;
+        writer.series(&labels, &parts.samples(0..parts.times.len(), 0..parts.histograms.len()))?;
     }
     writer.finish()
 }

@@ -12,6 +12,7 @@ pub(crate) mod record;
 mod replay;
 mod series;
 mod shard;
+mod starts;
 
 use std::collections::BTreeMap;
 use std::path::Path;

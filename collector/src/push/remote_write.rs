@@ -9,7 +9,7 @@ use vocab::labels::{LabelsPacker, METRIC_NAME};
 use vocab::ports::WriteBatch;
 use vocab::ports::append::{BatchSample, Origin, SeriesRef};
 use vocab::ports::ingest::IngestRequest;
-use vocab::sample::{Exemplar, MetricMetadata};
+use vocab::sample::{Exemplar, MetricMetadata, StartTimes};
 use vocab::{Ctx, Labels, PortError};
 
 use super::proto::{self, Damage, Fields, Value};
@@ -104,7 +104,7 @@ impl<'a> Decoder<'a> {
         for field in Fields::new(series) {
             match field? {
                 (1, label) => self.pairs.push(label_pair(label)?),
-                (2, sample) => self.batch.samples.push(batch_sample(at, sample)?),
+                (2, sample) => self.batch.samples.push(batch_sample(at, sample)?.0),
                 (3, exemplar) => {
                     let raw: super::wire::Exemplar = message(exemplar)?;
                     let pairs = raw.labels.iter().map(|l| (l.name.as_slice(), l.value.as_slice()));
@@ -124,10 +124,16 @@ impl<'a> Decoder<'a> {
         let (at, num_before) = self.begin();
         let mut refs = Vec::with_capacity(LABELS_USUAL);
         let mut metadata = None;
+        // Senders of the specification's first drafts say it once for a series.
+        let mut start_of_all = 0;
         for field in Fields::new(series) {
             match field? {
                 (1, packed) => numbers(packed, &mut refs)?,
-                (2, sample) => self.batch.samples.push(batch_sample(at, sample)?),
+                (2, sample) => {
+                    let (sample, start) = batch_sample(at, sample)?;
+                    self.batch.samples.push(sample);
+                    self.batch.start_of_last_sample(start);
+                }
                 (3, histogram) => self.histograms.push(message(histogram)?),
                 (4, exemplar) => {
                     let raw: super::wire::Exemplar2 = message(exemplar)?;
@@ -137,9 +143,11 @@ impl<'a> Decoder<'a> {
                     self.exemplars.push(Exemplar { labels, value: raw.value, timestamp: raw.timestamp });
                 }
                 (5, raw) => metadata = Some(message::<super::wire::Metadata2>(raw)?),
+                (6, start) => start_of_all = start.varint()?.cast_signed(),
                 _ => {}
             }
         }
+        self.start_all(num_before, start_of_all);
         let labels = if resolve(&refs, symbols, &mut self.pairs) {
             self.labels()
         } else {
@@ -157,6 +165,21 @@ impl<'a> Decoder<'a> {
         });
         self.finish(labels, num_before, metadata);
         Ok(())
+    }
+
+    /// Says of the samples of the series at hand since when they count, as far as they do not say so themselves.
+    fn start_all(&mut self, num_before: usize, start: i64) {
+        if start == 0 {
+            return;
+        }
+        for index in num_before..self.batch.samples.len() {
+            if self.batch.sample_start(index) == 0 {
+                StartTimes::note(&mut self.batch.starts.floats, index, start);
+            }
+        }
+        for histogram in self.histograms.iter_mut().filter(|h| h.start_timestamp == 0) {
+            histogram.start_timestamp = start;
+        }
     }
 
     /// Begins a series; gives its index in the batch, and how many samples that has so far.
@@ -177,13 +200,17 @@ impl<'a> Decoder<'a> {
         match labels {
             Ok(labels) => {
                 let at = self.batch.push_series(labels, SeriesRef::NONE);
-                let histograms = self.histograms.drain(..).map(|h| (at, h.timestamp, Arc::new(histogram(h))));
-                self.batch.histograms.extend(histograms);
+                for raw in self.histograms.drain(..) {
+                    let (timestamp, start) = (raw.timestamp, raw.start_timestamp);
+                    self.batch.histograms.push((at, timestamp, Arc::new(histogram(raw))));
+                    self.batch.start_of_last_histogram(start);
+                }
                 self.batch.exemplars.extend(self.exemplars.drain(..).map(|e| (at, e)));
             }
             Err(mistake) => {
                 let count = (self.batch.samples.len() - num_before + self.histograms.len()) as u64;
                 self.batch.samples.truncate(num_before);
+                self.batch.starts.floats.truncate(num_before);
                 self.histograms.clear();
                 self.exemplars.clear();
                 self.outcome.reject(count.max(1), || format!("series {index}: {mistake}"));
@@ -227,20 +254,23 @@ fn usual_label(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (value.len() == usize::from(*length)).then_some((name, value))
 }
 
-fn batch_sample(series: u32, value: Value<'_>) -> Result<BatchSample, Damage> {
+/// A sample, and since when it counts (version 2.0 only): 0 when it does not say.
+fn batch_sample(series: u32, value: Value<'_>) -> Result<(BatchSample, i64), Damage> {
     let bytes = value.bytes()?;
+    let mut start = 0;
     let mut sample = BatchSample { series, timestamp: 0, value: 0.0 };
     if let Some((value, timestamp)) = usual_sample(bytes) {
-        return Ok(BatchSample { value: canonical(value), timestamp, ..sample });
+        return Ok((BatchSample { value: canonical(value), timestamp, ..sample }, 0));
     }
     for field in Fields::new(bytes) {
         match field? {
             (1, value) => sample.value = canonical(value.double()?),
             (2, timestamp) => sample.timestamp = timestamp.varint()?.cast_signed(),
+            (3, time) => start = time.varint()?.cast_signed(),
             _ => {}
         }
     }
-    Ok(sample)
+    Ok((sample, start))
 }
 
 /// A sample as all senders write it: the value, then the time.

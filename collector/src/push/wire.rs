@@ -41,6 +41,8 @@ pub(super) struct Sample {
     pub(super) value: f64,
     #[prost(int64, tag = "2")]
     pub(super) timestamp: i64,
+    #[prost(int64, tag = "3")]
+    pub(super) start_timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -65,7 +67,7 @@ pub(super) struct Metadata {
     pub(super) unit: Vec<u8>,
 }
 
-/// A native histogram, the same in both versions.
+/// A native histogram, the same in both versions but for the start time, which is of version 2.0.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Histogram {
     #[prost(uint64, optional, tag = "1")]
@@ -100,6 +102,8 @@ pub(super) struct Histogram {
     pub(super) timestamp: i64,
     #[prost(double, repeated, tag = "16")]
     pub(super) custom_values: Vec<f64>,
+    #[prost(int64, tag = "17")]
+    pub(super) start_timestamp: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -133,6 +137,8 @@ pub(super) struct TimeSeries2 {
     pub(super) exemplars: Vec<Exemplar2>,
     #[prost(message, optional, tag = "5")]
     pub(super) metadata: Option<Metadata2>,
+    #[prost(int64, tag = "6")]
+    pub(super) created_timestamp: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -69,9 +69,11 @@ impl Scraper<'_> {
         match &sample.value {
             ProtobufValue::Float(value) => {
                 parsed.batch.samples.push(BatchSample { series, timestamp, value: *value });
+                parsed.batch.start_of_last_sample(sample.created_ms.unwrap_or(0));
             }
             ProtobufValue::Native(native) => {
                 parsed.batch.histograms.push((series, timestamp, Arc::new((**native).clone())));
+                parsed.batch.start_of_last_histogram(sample.created_ms.unwrap_or(0));
             }
         }
         parsed.batch.exemplars.extend(sample.exemplars(timestamp).map(|e| (series, e)));

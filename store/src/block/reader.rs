@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use vocab::{NativeHistogram, TimestampMs};
+use vocab::TimestampMs;
 
 use super::index::{ChunkEntry, ChunkKind};
 use super::index_cache::IndexCache;
@@ -117,22 +117,21 @@ impl ChunkReader {
         Ok(Self { block: Arc::clone(block), file, path, buffer: Vec::new(), buffer_at: 0 })
     }
 
-    /// Decodes a chunk of floats, appending to `times` and `values`.
+    /// Decodes a chunk of floats, appending to `times` and `values`, and to `starts` when it says since when they count.
     pub(crate) fn floats(
         &mut self,
         entry: &ChunkEntry,
         times: &mut Vec<TimestampMs>,
         values: &mut Vec<f64>,
+        starts: &mut Vec<TimestampMs>,
     ) -> Result<(), StoreError> {
-        let decoded = dense::decode(self.payload(entry)?, entry.num_samples as usize, entry.min_time, times, values);
+        let (num_samples, first) = (entry.num_samples as usize, entry.min_time);
+        let decoded = dense::decode(self.payload(entry)?, num_samples, first, times, values, starts);
         decoded.map_err(|e| StoreError::damaged(&self.path, e.0))
     }
 
     /// Decodes a chunk of histograms.
-    pub(crate) fn histograms(
-        &mut self,
-        entry: &ChunkEntry,
-    ) -> Result<Vec<(TimestampMs, Arc<NativeHistogram>)>, StoreError> {
+    pub(crate) fn histograms(&mut self, entry: &ChunkEntry) -> Result<histogram::Chunk, StoreError> {
         let decoded = histogram::decode_chunk(self.payload(entry)?);
         decoded.map_err(|e| StoreError::damaged(&self.path, e.0))
     }

@@ -56,9 +56,26 @@ fn write(
     sorted.sort_by(|a, b| a.0.packed().cmp(b.0.packed()));
     for (labels, times, values) in sorted {
         let histograms = if histogram_of == Some(labels) { vec![(77, histogram())] } else { Vec::new() };
-        writer.series(labels, times, values, &histograms).unwrap();
+        let (starts, histogram_starts) = starts_of(labels, times);
+        let samples = SeriesSamples {
+            times,
+            values,
+            starts: &starts,
+            histograms: &histograms,
+            histogram_starts: histogram_starts.get(..histograms.len()).unwrap_or_default(),
+        };
+        writer.series(labels, &samples).unwrap();
     }
     writer.finish().unwrap().expect("samples were written")
+}
+
+/// Since when the floats and the histogram of a series count: only those of the metric `counted` say so.
+fn starts_of(labels: &Labels, times: &[i64]) -> (Vec<i64>, Vec<i64>) {
+    match (labels.metric_name(), labels.get("as")) {
+        ("counted", Some("deltas")) => (times.iter().map(|t| t - 1000).collect(), Vec::new()),
+        ("counted", _) => (times.iter().map(|t| if *t < times[20] { 0 } else { times[19] + 1 }).collect(), vec![76]),
+        _ => (Vec::new(), Vec::new()),
+    }
 }
 
 fn histogram() -> Arc<NativeHistogram> {
@@ -96,7 +113,7 @@ fn read_all(block: &Arc<Block>) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
         .series(&all, |series| {
             let (mut times, mut values) = (Vec::new(), Vec::new());
             for entry in series.chunks.iter().filter(|c| !ChunkReader::is_histogram(c)) {
-                reader.floats(entry, &mut times, &mut values)?;
+                reader.floats(entry, &mut times, &mut values, &mut Vec::new())?;
             }
             read.push((series.labels.clone(), times, values));
             Ok(())
@@ -148,7 +165,7 @@ fn a_block_is_read_back_whole_through_its_index() {
     index
         .series(&with_histogram, |s| {
             let entry = s.chunks.iter().find(|c| ChunkReader::is_histogram(c)).expect("a chunk of histograms");
-            assert_eq!(ChunkReader::new(&block)?.histograms(entry)?, [(77, histogram())]);
+            assert_eq!(ChunkReader::new(&block)?.histograms(entry)?, (vec![(77, histogram())], Vec::new()));
             Ok(())
         })
         .unwrap();
@@ -201,6 +218,13 @@ fn sample_series(version: u32) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
     series.push((Labels::from_pairs([("__name__", "wave"), ("ünicode", "ja")]), irregular, floats));
     series.push((Labels::from_pairs([("__name__", "gone")]), vec![1, 2, 3], vec![1.0, vocab::STALE_NAN, -0.0]));
     series.push((Labels::from_pairs([("__name__", "constant")]), (0..50).collect(), vec![2.5; 50]));
+    if version >= 3 {
+        for form in ["resets", "deltas"] {
+            let values = (0..60).map(f64::from).collect();
+            let labels = Labels::from_pairs([("__name__", "counted"), ("as", form)]);
+            series.push((labels, (0..60).map(|i| 5 + i * 15_000).collect(), values));
+        }
+    }
     if version >= 2 {
         for (name, length) in [("late", 240), ("often_late", 4000)] {
             let times = (0..length).map(|i| 5 + i * 15_000 + if i % 20 == 0 { i % 19 + 1 } else { 0 }).collect();
@@ -218,7 +242,8 @@ fn the_stored_blocks_of_all_formats_stay_readable() {
         if version == FORMAT_VERSION && std::env::var_os("TIDEWATCH_WRITE_SAMPLES").is_some() {
             let made = tempfile::tempdir().unwrap();
             let series = sample_series(version);
-            let (path, _) = write(made.path(), &series, Some(&series[0].0));
+            let with_histogram = series.iter().find(|s| s.0.get("as") == Some("resets")).map(|s| &s.0);
+            let (path, _) = write(made.path(), &series, with_histogram);
             std::fs::create_dir_all(&dir).unwrap();
             for name in [SAMPLES_FILE, INDEX_FILE, META_FILE] {
                 std::fs::copy(path.join(name), dir.join(name)).unwrap();
@@ -230,7 +255,34 @@ fn the_stored_blocks_of_all_formats_stay_readable() {
         };
         assert_eq!(bits(read_all(&block)), bits(sample_series(version)));
         assert_eq!(block.meta().format_version, version);
+        if version >= 3 {
+            check_starts(&block);
+        }
     }
+}
+
+fn check_starts(block: &Arc<Block>) {
+    let (index, mut reader) = (block.index().unwrap(), ChunkReader::new(block).unwrap());
+    let mut num_with = 0;
+    index
+        .series(&index.all().unwrap(), |series| {
+            let (mut times, mut values, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+            for entry in &series.chunks {
+                if ChunkReader::is_histogram(entry) {
+                    assert_eq!(
+                        reader.histograms(entry)?,
+                        (vec![(77, histogram())], starts_of(&series.labels, &times).1)
+                    );
+                } else {
+                    reader.floats(entry, &mut times, &mut values, &mut starts)?;
+                }
+            }
+            num_with += usize::from(!starts.is_empty());
+            assert_eq!(starts, starts_of(&series.labels, &times).0, "{}", series.labels);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(num_with, 2);
 }
 
 #[test]

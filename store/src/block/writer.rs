@@ -29,6 +29,16 @@ pub(crate) struct Identity {
     pub(crate) created_at_ms: TimestampMs,
 }
 
+/// Samples of one series, each kind ascending by time. Since when they count is said of all samples of a kind, or of none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SeriesSamples<'a> {
+    pub(crate) times: &'a [TimestampMs],
+    pub(crate) values: &'a [f64],
+    pub(crate) starts: &'a [TimestampMs],
+    pub(crate) histograms: &'a [(TimestampMs, Arc<NativeHistogram>)],
+    pub(crate) histogram_starts: &'a [TimestampMs],
+}
+
 /// A block that is being written. Dropped before it is finished, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct BlockWriter {
@@ -79,31 +89,29 @@ impl BlockWriter {
         })
     }
 
-    /// Adds a series with all its samples, each kind ascending by time. Series come ascending by packed labels.
-    pub(crate) fn series(
-        &mut self,
-        labels: &Labels,
-        times: &[TimestampMs],
-        values: &[f64],
-        histograms: &[(TimestampMs, Arc<NativeHistogram>)],
-    ) -> Result<(), StoreError> {
+    /// Adds a series with all its samples. Series come ascending by packed labels.
+    pub(crate) fn series(&mut self, labels: &Labels, samples: &SeriesSamples<'_>) -> Result<(), StoreError> {
+        let SeriesSamples { times, values, histograms, .. } = *samples;
         if times.is_empty() && histograms.is_empty() {
             return Ok(());
         }
         self.index.series(labels);
+        let mut starts = samples.starts.chunks(dense::SAMPLES_MAX);
         for (times, values) in times.chunks(dense::SAMPLES_MAX).zip(values.chunks(dense::SAMPLES_MAX)) {
+            let starts = known(starts.next());
             self.payload.clear();
             let mut payload = std::mem::take(&mut self.payload);
-            let shape = dense::encode(times, values, &mut payload)?;
+            let shape = dense::encode(times, values, starts, &mut payload)?;
             let numbers = || values.iter().copied().filter(|v| !v.is_nan());
             let statistics =
                 [numbers().sum(), numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max)];
             self.chunk(ChunkKind::Float, times, (shape.codec, shape.exponent), statistics, &payload)?;
             self.payload = payload;
         }
+        let mut starts = samples.histogram_starts.chunks(HISTOGRAMS_MAX);
         for group in histograms.chunks(HISTOGRAMS_MAX) {
             let times: Vec<TimestampMs> = group.iter().map(|h| h.0).collect();
-            let payload = histogram::encode_chunk(group)?;
+            let payload = histogram::encode_chunk(group, known(starts.next()))?;
             self.chunk(ChunkKind::Histogram, &times, (0, 0), [0.0; 3], &payload)?;
         }
         Ok(())
@@ -192,6 +200,11 @@ impl BlockWriter {
         file.append(bytes).map_err(|e| StoreError::io("write to", &path, e))?;
         file.sync().map_err(|e| StoreError::io("sync", &path, e))
     }
+}
+
+/// The start times of a chunk, if one of them is known.
+fn known(starts: Option<&[TimestampMs]>) -> &[TimestampMs] {
+    starts.filter(|starts| starts.iter().any(|s| *s != 0)).unwrap_or_default()
 }
 
 impl Drop for BlockWriter {

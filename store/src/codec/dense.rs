@@ -5,7 +5,7 @@
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec};
 
-use super::{CodecError, compact, decimal, differences, times, varint};
+use super::{CodecError, compact, decimal, differences, starts, times, varint};
 
 /// Most samples in a chunk.
 pub(crate) const SAMPLES_MAX: usize = 8192;
@@ -22,6 +22,9 @@ const VALUES_DECIMAL: u8 = 1;
 const VALUES_FLOAT: u8 = 2;
 const VALUES_CONSTANT: u8 = 3;
 
+/// The bit of a payload's first byte which says that start times follow it.
+const STARTS: u8 = 0x20;
+
 /// How the values of a payload are written, for the row beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -31,12 +34,14 @@ pub(crate) struct Shape {
     pub(crate) exponent: u8,
 }
 
-/// Writes a chunk of at least one sample, ascending by time.
-pub(crate) fn encode(times: &[i64], values: &[f64], buffer: &mut Vec<u8>) -> Result<Shape, CodecError> {
+/// Writes a chunk of at least one sample, ascending by time. `since` says since when the samples count: one time for each, or none
+/// at all.
+pub(crate) fn encode(times: &[i64], values: &[f64], since: &[i64], buffer: &mut Vec<u8>) -> Result<Shape, CodecError> {
     let Some(&first) = values.first() else { return Err(CodecError("a chunk without samples")) };
     let constant = values.iter().all(|v| v.to_bits() == first.to_bits());
     if values.len() < PCO_SAMPLES_MIN && !(constant && values.len() > 2) {
-        buffer.push(VALUES_COMPACT);
+        buffer.push(VALUES_COMPACT | starts_flag(since));
+        push_starts(since, times, buffer)?;
         let mut state = compact::State::default();
         for (index, (&time, &value)) in times.iter().zip(values).enumerate() {
             if index == 0 {
@@ -49,6 +54,7 @@ pub(crate) fn encode(times: &[i64], values: &[f64], buffer: &mut Vec<u8>) -> Res
     }
     let flags_at = buffer.len();
     buffer.push(0);
+    push_starts(since, times, buffer)?;
     let times_flag = times::push(times, buffer)?;
     let shape = if constant {
         buffer.extend_from_slice(&first.to_bits().to_le_bytes());
@@ -62,23 +68,59 @@ pub(crate) fn encode(times: &[i64], values: &[f64], buffer: &mut Vec<u8>) -> Res
         push_pco(values, DeltaSpec::Auto, buffer)?;
         Shape { codec: VALUES_FLOAT, exponent: 0 }
     };
-    buffer[flags_at] = shape.codec | times_flag;
+    buffer[flags_at] = shape.codec | times_flag | starts_flag(since);
     Ok(shape)
 }
 
-/// Reads a chunk back, appending to `times` and `values`.
+fn starts_flag(since: &[i64]) -> u8 {
+    if since.is_empty() { 0 } else { STARTS }
+}
+
+fn push_starts(since: &[i64], times: &[i64], buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+    if since.is_empty() {
+        return Ok(());
+    }
+    if since.len() != times.len() {
+        return Err(CodecError("there is not one start time for each sample"));
+    }
+    let mut bytes = Vec::new();
+    starts::push(since, times, &mut bytes)?;
+    varint::push_bytes(buffer, &bytes);
+    Ok(())
+}
+
+/// Reads a chunk back, appending to `times` and `values`, and to `since` when it says since when its samples count: what is
+/// missing there is filled with 0 before.
 pub(crate) fn decode(
     payload: &[u8],
     num_samples: usize,
     first_time: i64,
     times: &mut Vec<i64>,
     values: &mut Vec<f64>,
+    since: &mut Vec<i64>,
+) -> Result<(), CodecError> {
+    let mut reader = varint::Reader::new(payload);
+    let flags = reader.byte()?;
+    let num_before = times.len();
+    let starts = if flags & STARTS == 0 { None } else { Some(reader.bytes()?) };
+    decode_samples(reader, flags, (num_samples, first_time), times, values)?;
+    if let Some(starts) = starts {
+        since.resize(num_before, 0);
+        starts::read(starts, &times[num_before..], since)?;
+    }
+    Ok(())
+}
+
+fn decode_samples(
+    mut reader: varint::Reader<'_>,
+    flags: u8,
+    (num_samples, first_time): (usize, i64),
+    times: &mut Vec<i64>,
+    values: &mut Vec<f64>,
 ) -> Result<(), CodecError> {
     if num_samples == 0 || num_samples > SAMPLES_MAX {
         return Err(CodecError("a chunk has no or too many samples"));
     }
-    let mut reader = varint::Reader::new(payload);
-    let flags = reader.byte()?;
     if flags & VALUES_MASK == VALUES_COMPACT {
         let (num_before, mut decoder) = (times.len(), compact::Decoder::new(reader.rest));
         for sample in &mut decoder {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vocab::histogram::{ResetHint, Span};
 use vocab::{NativeHistogram, TimestampMs};
 
-use super::{CodecError, varint};
+use super::{CodecError, starts, varint};
 
 const INTEGER: u8 = 0x80;
 
@@ -55,8 +55,12 @@ pub(crate) fn read(reader: &mut varint::Reader<'_>) -> Result<NativeHistogram, C
     })
 }
 
-/// A chunk of histograms: their times and bytes, compressed together.
-pub(crate) fn encode_chunk(samples: &[(TimestampMs, Arc<NativeHistogram>)]) -> Result<Vec<u8>, CodecError> {
+/// A chunk of histograms: their times and bytes, compressed together. `since` says since when they count: one time for each, or none
+/// at all.
+pub(crate) fn encode_chunk(
+    samples: &[(TimestampMs, Arc<NativeHistogram>)],
+    since: &[TimestampMs],
+) -> Result<Vec<u8>, CodecError> {
     let mut bytes = Vec::new();
     let mut previous = 0i64;
     for (time, histogram) in samples {
@@ -65,15 +69,31 @@ pub(crate) fn encode_chunk(samples: &[(TimestampMs, Arc<NativeHistogram>)]) -> R
         push(&mut bytes, histogram);
     }
     let mut payload = Vec::new();
+    if !since.is_empty() {
+        let times: Vec<TimestampMs> = samples.iter().map(|s| s.0).collect();
+        let mut starts = Vec::new();
+        starts::push(since, &times, &mut starts)?;
+        // No chunk is empty, so 0 cannot be the length of one.
+        varint::push(&mut payload, 0);
+        varint::push_bytes(&mut payload, &starts);
+    }
     varint::push(&mut payload, bytes.len() as u64);
     payload.extend(zstd::bulk::compress(&bytes, 3).map_err(|_| CodecError("zstd refused the bytes"))?);
     Ok(payload)
 }
 
+/// A chunk of histograms and since when they count: one time for each, or none at all.
+pub(crate) type Chunk = (Vec<(TimestampMs, Arc<NativeHistogram>)>, Vec<TimestampMs>);
+
 /// Reads a chunk of histograms back.
-pub(crate) fn decode_chunk(payload: &[u8]) -> Result<Vec<(TimestampMs, Arc<NativeHistogram>)>, CodecError> {
+pub(crate) fn decode_chunk(payload: &[u8]) -> Result<Chunk, CodecError> {
     let mut reader = varint::Reader::new(payload);
-    let length = reader.size()?;
+    let mut length = reader.size()?;
+    let mut starts = None;
+    if length == 0 {
+        starts = Some(reader.bytes()?);
+        length = reader.size()?;
+    }
     if length > CHUNK_BYTES_MAX {
         return Err(CodecError("a chunk of histograms is too large"));
     }
@@ -85,7 +105,12 @@ pub(crate) fn decode_chunk(payload: &[u8]) -> Result<Vec<(TimestampMs, Arc<Nativ
         time = time.wrapping_add(reader.signed()?);
         samples.push((time, Arc::new(read(&mut reader)?)));
     }
-    Ok(samples)
+    let mut since = Vec::new();
+    if let Some(starts) = starts {
+        let times: Vec<TimestampMs> = samples.iter().map(|s| s.0).collect();
+        starts::read(starts, &times, &mut since)?;
+    }
+    Ok((samples, since))
 }
 
 /// Largest chunk of histograms before compression.

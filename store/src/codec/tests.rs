@@ -54,6 +54,14 @@ fn samples() -> impl Strategy<Value = Vec<(i64, f64)>> {
     })
 }
 
+/// Start times: some moment, not known, or (`None`) just before the sample.
+fn starts() -> impl Strategy<Value = Vec<Option<i64>>> {
+    prop::collection::vec(
+        prop_oneof![Just(Some(0)), Just(None), (0i64..3).prop_map(Some), any::<i64>().prop_map(Some)],
+        1..300,
+    )
+}
+
 fn bits(samples: &[(i64, f64)]) -> Vec<(i64, u64)> {
     samples.iter().map(|(t, v)| (*t, v.to_bits())).collect()
 }
@@ -77,12 +85,14 @@ proptest! {
     }
 
     #[test]
-    fn a_dense_chunk_gives_back_every_bit(samples in samples()) {
+    fn a_dense_chunk_gives_back_every_bit(samples in samples(), starts in prop::option::of(starts())) {
         let (times, values): (Vec<_>, Vec<_>) = samples.iter().copied().unzip();
+        let since: Vec<i64> = times.iter().zip(starts.iter().flatten().cycle()).map(|(t, s)| s.unwrap_or(t.wrapping_sub(1))).collect();
         let mut payload = Vec::new();
-        dense::encode(&times, &values, &mut payload).unwrap();
-        let (mut times_back, mut values_back) = (vec![7], vec![7.0]);
-        dense::decode(&payload, times.len(), times[0], &mut times_back, &mut values_back).unwrap();
+        dense::encode(&times, &values, &since, &mut payload).unwrap();
+        let (mut times_back, mut values_back, mut since_back) = (vec![7], vec![7.0], Vec::new());
+        dense::decode(&payload, times.len(), times[0], &mut times_back, &mut values_back, &mut since_back).unwrap();
+        prop_assert_eq!(since_back.get(1..).unwrap_or_default(), &since[..]);
         prop_assert_eq!(&times_back[1..], &times[..]);
         let back: Vec<_> = values_back[1..].iter().map(|v| v.to_bits()).collect();
         let there: Vec<_> = values.iter().map(|v| v.to_bits()).collect();
@@ -91,7 +101,7 @@ proptest! {
 
     #[test]
     fn bytes_that_are_no_chunk_are_refused_or_read_but_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0usize..100) {
-        let _refused_or_read = dense::decode(&bytes, n, 0, &mut Vec::new(), &mut Vec::new());
+        let _refused_or_read = dense::decode(&bytes, n, 0, &mut Vec::new(), &mut Vec::new(), &mut Vec::new());
         let _refused_or_read = histogram::decode_chunk(&bytes);
         let _count = compact::Decoder::new(&bytes).take_while(Result::is_ok).count();
     }
@@ -106,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn histograms_come_back_whole(schema in -53i32..9, numbers in prop::collection::vec(any::<u64>(), 0..20), hint in 0u8..4, integer: bool) {
+    fn histograms_come_back_whole(schema in -53i32..9, numbers in prop::collection::vec(any::<u64>(), 0..20), hint in 0u8..4, integer: bool, starts in prop::option::of(any::<[i64; 2]>())) {
         let floats: Vec<f64> = numbers.iter().map(|b| f64::from_bits(*b)).collect();
         let sample = NativeHistogram {
             schema,
@@ -123,7 +133,9 @@ proptest! {
             integer,
         };
         let samples = vec![(-5, Arc::new(sample.clone())), (i64::MAX, Arc::new(sample))];
-        let back = histogram::decode_chunk(&histogram::encode_chunk(&samples).unwrap()).unwrap();
+        let since: Vec<i64> = starts.into_iter().flatten().collect();
+        let (back, since_back) = histogram::decode_chunk(&histogram::encode_chunk(&samples, &since).unwrap()).unwrap();
+        prop_assert_eq!(since_back, since);
         prop_assert_eq!(format!("{back:?}"), format!("{samples:?}"));
         prop_assert_eq!(back[0].1.sum.to_bits(), STALE_NAN_BITS);
     }
@@ -134,10 +146,10 @@ fn a_counter_and_a_constant_are_small() {
     let times: Vec<i64> = (0..5760).map(|i| 1_700_000_000_000 + i * 15_000).collect();
     let counter: Vec<f64> = (0..5760u32).map(|i| f64::from(i * 3 + i % 7)).collect();
     let mut payload = Vec::new();
-    let shape = dense::encode(&times, &counter, &mut payload).unwrap();
+    let shape = dense::encode(&times, &counter, &[], &mut payload).unwrap();
     assert_eq!((shape.codec, shape.exponent), (1, 0));
     assert!(payload.len() < 3000, "{} bytes", payload.len());
     let mut payload = Vec::new();
-    dense::encode(&times, &vec![1.5; 5760], &mut payload).unwrap();
+    dense::encode(&times, &vec![1.5; 5760], &[], &mut payload).unwrap();
     assert!(payload.len() < 20, "{} bytes", payload.len());
 }

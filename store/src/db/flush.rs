@@ -109,8 +109,7 @@ impl Flush {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(self.writer()?),
                 };
-                let (times, values) = (&parts.times[floats.clone()], &parts.values[floats]);
-                writer.series(labels, times, values, &parts.histograms[histograms])?;
+                writer.series(labels, &parts.samples(floats, histograms))?;
             }
         }
         let mut written = Vec::new();

@@ -1,6 +1,7 @@
 mod delete;
 mod faults;
 mod model;
+mod starts;
 mod tenants;
 
 use std::path::Path;

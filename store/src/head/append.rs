@@ -96,7 +96,7 @@ impl Head {
                 series.logged = generation;
                 let value = Value::Float(value);
                 if take(&mut outcome, series.compare(timestamp, value), batch, at, timestamp) {
-                    change += series.add(generation, timestamp, value);
+                    change += series.add(generation, timestamp, value, batch.sample_start(index as usize));
                 }
             }
             drop(shard);
@@ -110,7 +110,7 @@ impl Head {
             series.logged = generation;
             let value = Value::Histogram(histogram);
             if take(&mut outcome, series.compare(*timestamp, value), batch, *at, *timestamp) {
-                let change = series.add(generation, *timestamp, value);
+                let change = series.add(generation, *timestamp, value, batch.histogram_start(index as usize));
                 drop(shard);
                 head.memory.samples_changed(change);
             }
@@ -211,7 +211,7 @@ impl Work<'_> {
                     let BatchSample { timestamp, value, .. } = self.batch.samples[place as usize];
                     if self.is_wanted(series, index, timestamp, Value::Float(value)) {
                         self.samples.push(place);
-                        self.record.sample(id.0, timestamp, value);
+                        self.record.sample(id.0, timestamp, value, self.batch.sample_start(place as usize));
                     }
                 }
             }
@@ -322,7 +322,7 @@ impl Work<'_> {
                 && self.is_wanted(series, *at, *timestamp, Value::Histogram(histogram))
             {
                 self.histograms.push(index);
-                self.record.histogram(id.0, *timestamp, histogram);
+                self.record.histogram(id.0, *timestamp, histogram, self.batch.histogram_start(index as usize));
             }
         }
     }

@@ -5,7 +5,7 @@ mod workers;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use vocab::sample::{Exemplar, MetricMetadata};
+use vocab::sample::{Exemplar, MetricMetadata, StartTimes};
 use vocab::{Labels, NativeHistogram, TenantId, TimestampMs};
 
 use super::record::{self, RecordVisitor};
@@ -14,7 +14,7 @@ use super::shard::{NUM_SHARDS, SeriesId, shard_of};
 use super::{Head, TenantHead};
 use crate::codec::CodecError;
 
-use workers::{Load, Workers};
+use workers::{Load, LoadedHistogram, Workers};
 
 /// Samples of one shard that are added together, so that what a series has among them is added in one go.
 const LOAD_SAMPLES: usize = 128 * 1024;
@@ -163,17 +163,19 @@ impl RecordVisitor for ReplayedTenant {
         }
     }
 
-    fn sample(&mut self, id: u32, time: TimestampMs, value: f64) {
+    fn sample(&mut self, id: u32, time: TimestampMs, value: f64, start: TimestampMs) {
         if let Some(id) = self.find(id) {
-            self.loads[id.shard()].floats.push((id, time, value));
+            let load = &mut self.loads[id.shard()];
+            StartTimes::note(&mut load.starts, load.floats.len(), start);
+            load.floats.push((id, time, value));
             self.num_taken += 1;
         }
     }
 
-    fn histogram(&mut self, id: u32, time: TimestampMs, value: Arc<NativeHistogram>) {
+    fn histogram(&mut self, id: u32, time: TimestampMs, value: Arc<NativeHistogram>, start: TimestampMs) {
         if let Some(id) = self.find(id) {
             let load = &mut self.loads[id.shard()];
-            load.histograms.push((load.floats.len(), id, time, value));
+            load.histograms.push(LoadedHistogram { num_before: load.floats.len(), id, time, value, start });
             self.num_taken += 1;
         }
     }

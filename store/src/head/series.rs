@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vocab::{Labels, NativeHistogram, TimestampMs};
 
+use super::starts::StartSteps;
 use crate::codec::compact;
 
 /// A chunk that has this many samples is finished: long enough to be dense, short enough to look a sample up in it.
@@ -49,6 +50,8 @@ struct Extra {
     late: Vec<(TimestampMs, f64)>,
     /// Native histograms, ascending by time, with the flush each belongs to.
     histograms: Vec<(TimestampMs, Arc<NativeHistogram>, u32)>,
+    /// Since when samples of both kinds count.
+    starts: StartSteps,
 }
 
 /// A series of the head.
@@ -100,6 +103,8 @@ pub(crate) struct Snapshot {
     pub(crate) late: Vec<(TimestampMs, f64)>,
     /// Native histograms, ascending by time.
     pub(crate) histograms: Vec<(TimestampMs, Arc<NativeHistogram>)>,
+    /// Since when they count; `None` when no sample says so.
+    pub(crate) starts: Option<Box<StartSteps>>,
 }
 
 impl Snapshot {
@@ -114,6 +119,13 @@ impl Snapshot {
             + open
             + self.late.capacity() * std::mem::size_of::<(TimestampMs, f64)>()
             + self.histograms.capacity() * std::mem::size_of::<(TimestampMs, Arc<NativeHistogram>)>()
+            + self.starts.as_ref().map_or(0, |s| s.heap_bytes().cast_unsigned())
+    }
+}
+
+impl Extra {
+    fn copy_starts(&self) -> Option<Box<StartSteps>> {
+        (!self.starts.is_empty()).then(|| Box::new(self.starts.clone()))
     }
 }
 
@@ -190,10 +202,17 @@ impl Series {
             .map(|s| s.1)
     }
 
-    /// Adds a sample that [`Series::compare`] called new. Gives the change of its memory in bytes.
-    pub(crate) fn add(&mut self, generation: u32, time: TimestampMs, value: Value<'_>) -> isize {
+    /// Adds a sample that [`Series::compare`] called new; `start` says since when it counts, 0 that it is not known. Gives the
+    /// change of its memory in bytes.
+    pub(crate) fn add(&mut self, generation: u32, time: TimestampMs, value: Value<'_>, start: TimestampMs) -> isize {
         let mut change = self.seal_older(generation);
         let is_newest = self.newest.is_none_or(|n| time > n.0);
+        if start != 0 || self.extra.as_ref().is_some_and(|e| !e.starts.is_empty()) {
+            let starts = &mut self.extra.get_or_insert_default().starts;
+            change -= starts.heap_bytes();
+            starts.set(time, start, is_newest);
+            change += starts.heap_bytes();
+        }
         change += match value {
             Value::Float(value) if is_newest => self.push(generation, time, value),
             Value::Float(value) => self.push_late(generation, time, value),
@@ -306,6 +325,9 @@ impl Series {
             out.late.extend(extra.late.iter().filter(|s| s.0 >= start && s.0 <= end));
             let inside = extra.histograms.iter().filter(|h| h.0 >= start && h.0 <= end);
             out.histograms.extend(inside.map(|(t, h, _)| (*t, Arc::clone(h))));
+            if !out.is_empty() {
+                out.starts = extra.copy_starts();
+            }
         }
         out
     }
@@ -341,6 +363,7 @@ impl Series {
             }
             let mine = extra.histograms.iter().filter(|h| h.2 <= generation);
             out.histograms.extend(mine.map(|(t, h, _)| (*t, Arc::clone(h))));
+            out.starts = extra.copy_starts();
         }
         out
     }
@@ -366,11 +389,24 @@ impl Series {
                 freed += if keep { 0 } else { histogram_bytes(&h.1) };
                 keep
             });
-            if extra.late.is_empty() && extra.histograms.is_empty() {
-                self.extra = None;
-            }
         }
-        -freed
+        -(freed + self.trim_extra())
+    }
+
+    /// Lets go of start times of samples that are gone, and of what is empty then. Gives the bytes freed.
+    fn trim_extra(&mut self) -> isize {
+        let Some(mut extra) = self.extra.take() else { return 0 };
+        let before = extra.starts.heap_bytes();
+        if before > 0 {
+            let (late, histograms) = (extra.late.first().map(|s| s.0), extra.histograms.first().map(|h| h.0));
+            let oldest = self.extent().map(|e| e.1);
+            extra.starts.trim(oldest.into_iter().chain(late).chain(histograms).min());
+        }
+        let freed = before - extra.starts.heap_bytes();
+        if !extra.late.is_empty() || !extra.histograms.is_empty() || !extra.starts.is_empty() {
+            self.extra = Some(extra);
+        }
+        freed
     }
 
     /// Whether it holds no samples.

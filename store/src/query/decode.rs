@@ -1,12 +1,13 @@
 //! From chunks in several places to one series, each time once.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use vocab::sample::SeriesData;
+use vocab::sample::{SeriesData, StartTimes};
 use vocab::{NativeHistogram, TimestampMs};
 
 use super::gather::{Gathered, SeriesSources};
-use crate::block::{Block, BlockSet, ChunkEntry, ChunkReader};
+use crate::block::{Block, BlockSet, ChunkEntry, ChunkReader, SeriesSamples};
 use crate::codec::compact;
 use crate::error::StoreError;
 use crate::head::Snapshot;
@@ -85,6 +86,9 @@ pub(crate) struct Parts {
     pub(crate) times: Vec<TimestampMs>,
     pub(crate) values: Vec<f64>,
     pub(crate) histograms: Vec<(TimestampMs, Arc<NativeHistogram>)>,
+    /// Since when the samples count; what is missing at the end is not known.
+    starts: Vec<TimestampMs>,
+    histogram_starts: Vec<TimestampMs>,
     unsorted: bool,
 }
 
@@ -98,18 +102,28 @@ impl Parts {
     ) -> Result<(), StoreError> {
         let deleted = deleted.filter(|d| d.has_any(entry.min_time, entry.max_time));
         if ChunkReader::is_histogram(entry) {
-            let mut histograms = reader.histograms(entry)?;
-            histograms.retain(|h| deleted.is_none_or(|d| !d.has(h.0)));
-            self.histograms.append(&mut histograms);
+            let (histograms, starts) = reader.histograms(entry)?;
+            for (number, histogram) in histograms.into_iter().enumerate() {
+                if deleted.is_none_or(|d| !d.has(histogram.0)) {
+                    let start = starts.get(number).copied().unwrap_or(0);
+                    StartTimes::note(&mut self.histogram_starts, self.histograms.len(), start);
+                    self.histograms.push(histogram);
+                }
+            }
             return Ok(());
         }
-        let Some(deleted) = deleted else { return self.floats(|times, values| reader.floats(entry, times, values)) };
-        let (mut times, mut values) = (Vec::new(), Vec::new());
-        reader.floats(entry, &mut times, &mut values)?;
-        self.floats(|into_times, into_values| {
-            for (time, value) in times.into_iter().zip(values).filter(|(time, _)| !deleted.has(*time)) {
-                into_times.push(time);
-                into_values.push(value);
+        let Some(deleted) = deleted else {
+            return self.floats(|times, values, starts| reader.floats(entry, times, values, starts));
+        };
+        let (mut times, mut values, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        reader.floats(entry, &mut times, &mut values, &mut starts)?;
+        self.floats(|into_times, into_values, into_starts| {
+            for (number, (time, value)) in times.into_iter().zip(values).enumerate() {
+                if !deleted.has(time) {
+                    StartTimes::note(into_starts, into_times.len(), starts.get(number).copied().unwrap_or(0));
+                    into_times.push(time);
+                    into_values.push(value);
+                }
             }
             Ok(())
         })
@@ -118,13 +132,14 @@ impl Parts {
     /// Adds what `read` appends.
     pub(crate) fn floats(
         &mut self,
-        read: impl FnOnce(&mut Vec<TimestampMs>, &mut Vec<f64>) -> Result<(), StoreError>,
+        read: impl FnOnce(&mut Vec<TimestampMs>, &mut Vec<f64>, &mut Vec<TimestampMs>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let before = self.times.len();
-        let read = read(&mut self.times, &mut self.values);
+        let read = read(&mut self.times, &mut self.values, &mut self.starts);
         if read.is_err() {
             self.times.truncate(before);
             self.values.truncate(before);
+            self.starts.truncate(before);
         }
         self.joined_at(before);
         read
@@ -139,13 +154,17 @@ impl Parts {
     /// Adds a chunk of the head.
     pub(crate) fn compact(&mut self, head: &Snapshot, chunk: usize) -> Result<(), StoreError> {
         let Some(chunk) = head.chunks.get(chunk) else { return Ok(()) };
-        self.floats(|times, values| {
+        self.floats(|times, values, starts| {
+            let before = times.len();
             times.reserve(chunk.num_samples as usize);
             values.reserve(chunk.num_samples as usize);
             for sample in compact::Decoder::new(&chunk.bytes) {
                 let (time, value) = sample?;
                 times.push(time);
                 values.push(value);
+            }
+            if let Some(steps) = &head.starts {
+                (before..times.len()).for_each(|at| StartTimes::note(starts, at, steps.at(times[at])));
             }
             Ok(())
         })
@@ -159,23 +178,64 @@ impl Parts {
             self.values.extend(head.late.iter().map(|s| s.1));
             self.joined_at(before);
         }
+        let before = self.histograms.len();
         self.histograms.extend(head.histograms.iter().cloned());
+        if let Some(steps) = &head.starts {
+            for (number, (time, _)) in head.late.iter().enumerate() {
+                StartTimes::note(&mut self.starts, self.times.len() - head.late.len() + number, steps.at(*time));
+            }
+            for (number, (time, _)) in head.histograms.iter().enumerate() {
+                StartTimes::note(&mut self.histogram_starts, before + number, steps.at(*time));
+            }
+        }
     }
 
-    /// Sorts by time; of several samples at one time the one that was added first stays.
+    /// Sorts by time; of several samples at one time the one that was added first stays. Lists of start times are empty or whole
+    /// afterwards.
     pub(crate) fn sort(&mut self) {
+        complete(&mut self.starts, self.times.len());
+        complete(&mut self.histogram_starts, self.histograms.len());
         if std::mem::take(&mut self.unsorted) {
             let mut order: Vec<u32> = (0..).take(self.times.len()).collect();
             order.sort_by_key(|&i| self.times[i as usize]);
             order.dedup_by_key(|i| self.times[*i as usize]);
             self.values = order.iter().map(|&i| self.values[i as usize]).collect();
             self.times = order.iter().map(|&i| self.times[i as usize]).collect();
+            if !self.starts.is_empty() {
+                self.starts = order.iter().map(|&i| self.starts[i as usize]).collect();
+            }
         }
-        if !self.histograms.is_empty() {
-            self.histograms.sort_by_key(|h| h.0);
-            self.histograms.dedup_by_key(|h| h.0);
-            let times = &self.times;
-            self.histograms.retain(|h| times.binary_search(&h.0).is_err());
+        self.sort_histograms();
+    }
+
+    fn sort_histograms(&mut self) {
+        let times = &self.times;
+        let is_sorted = self.histograms.is_sorted_by(|a, b| a.0 < b.0);
+        if is_sorted && (times.is_empty() || self.histograms.is_empty()) {
+            return;
+        }
+        let starts = std::mem::take(&mut self.histogram_starts);
+        let has_starts = !starts.is_empty();
+        let starts = starts.into_iter().chain(std::iter::repeat(0));
+        let mut all: Vec<_> = std::mem::take(&mut self.histograms).into_iter().zip(starts).collect();
+        all.sort_by_key(|(histogram, _)| histogram.0);
+        all.dedup_by_key(|(histogram, _)| histogram.0);
+        all.retain(|(histogram, _)| times.binary_search(&histogram.0).is_err());
+        let (histograms, starts): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        self.histograms = histograms;
+        if has_starts {
+            self.histogram_starts = starts;
+        }
+    }
+
+    /// Some of the samples, after they were sorted.
+    pub(crate) fn samples(&self, floats: Range<usize>, histograms: Range<usize>) -> SeriesSamples<'_> {
+        SeriesSamples {
+            times: &self.times[floats.clone()],
+            values: &self.values[floats.clone()],
+            starts: self.starts.get(floats).unwrap_or_default(),
+            histograms: &self.histograms[histograms.clone()],
+            histogram_starts: self.histogram_starts.get(histograms).unwrap_or_default(),
         }
     }
 
@@ -183,17 +243,34 @@ impl Parts {
         self.sort();
         let to = self.times.partition_point(|&t| t <= end);
         let from = self.times.partition_point(|&t| t < start).min(to);
-        self.times.truncate(to);
-        self.values.truncate(to);
-        self.times.drain(..from);
-        self.values.drain(..from);
-        self.histograms.retain(|h| h.0 >= start && h.0 <= end);
+        cut(&mut self.times, from..to);
+        cut(&mut self.values, from..to);
+        cut(&mut self.starts, from..to);
+        let to = self.histograms.partition_point(|h| h.0 <= end);
+        let from = self.histograms.partition_point(|h| h.0 < start).min(to);
+        cut(&mut self.histograms, from..to);
+        cut(&mut self.histogram_starts, from..to);
+        let some_known = |starts: Vec<i64>| if starts.iter().any(|s| *s != 0) { starts } else { Vec::new() };
+        let starts = StartTimes { floats: some_known(self.starts), histograms: some_known(self.histogram_starts) };
         SeriesData {
             labels: sources.labels.clone(),
             timestamps: self.times,
             values: self.values,
             histograms: self.histograms,
-            starts: None,
+            starts: (!starts.is_empty()).then(|| Box::new(starts)),
         }
     }
+}
+
+/// Says of all samples since when they count if it is said of some.
+fn complete(starts: &mut Vec<TimestampMs>, num_samples: usize) {
+    if !starts.is_empty() {
+        starts.resize(num_samples, 0);
+    }
+}
+
+/// Leaves what lies in a range, which may be more than there is.
+fn cut<T>(list: &mut Vec<T>, range: Range<usize>) {
+    list.truncate(range.end);
+    list.drain(..range.start.min(list.len()));
 }

@@ -45,6 +45,26 @@ pub struct StartTimes {
     pub histograms: Vec<TimestampMs>,
 }
 
+impl StartTimes {
+    /// Whether no sample says since when it counts.
+    pub fn is_empty(&self) -> bool {
+        self.floats.is_empty() && self.histograms.is_empty()
+    }
+
+    /// Notes in a list of start times, which may be shorter than its samples, since when the sample at `index` counts. While
+    /// none says so the list stays empty.
+    pub fn note(list: &mut Vec<TimestampMs>, index: usize, start: TimestampMs) {
+        match list.get_mut(index) {
+            Some(known) => *known = start,
+            None if start != 0 => {
+                list.resize(index, 0);
+                list.push(start);
+            }
+            None => {}
+        }
+    }
+}
+
 impl SeriesData {
     /// Number of samples of both kinds.
     pub fn num_samples(&self) -> usize {

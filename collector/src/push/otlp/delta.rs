@@ -1,7 +1,7 @@
 //! Deltas become running totals: Prometheus's functions expect counters that only grow.
 //!
 //! The totals live in memory. After a restart, or when a series was silent for long, its total begins at the next delta
-//! again, which every reader takes for a counter reset: rates and increases stay right.
+//! again, which every reader takes for a counter reset, also by the start time of that delta: rates and increases stay right.
 
 use std::collections::HashMap;
 
@@ -36,6 +36,8 @@ pub(super) enum Total {
 #[derive(Debug)]
 struct Entry {
     total: Total,
+    /// Since when it counts; 0 when that is not known.
+    start_ms: TimestampMs,
     /// Time of the newest delta in it.
     time_ns: u64,
     seen_ms: TimestampMs,
@@ -49,7 +51,8 @@ pub(in crate::push) struct Deltas {
 }
 
 impl Deltas {
-    /// Adds a delta and gives the total up to it. A delta of the same time as the last one is a repetition: it gives the
+    /// Adds a delta, which counts since a start (0: not known) and has a time, and gives the total up to it and since when that
+    /// counts. A delta of the same time as the last one is a repetition: it gives the
     /// total without being added again, so that senders may retry.
     ///
     /// # Errors
@@ -58,10 +61,10 @@ impl Deltas {
         &mut self,
         tenant: &TenantId,
         labels: Labels,
-        time_ns: u64,
+        (start_ms, time_ns): (TimestampMs, u64),
         delta: Total,
         now_ms: TimestampMs,
-    ) -> Result<Total, String> {
+    ) -> Result<(Total, TimestampMs), String> {
         self.sweep(now_ms);
         let key = (tenant.clone(), labels);
         if let Some(entry) = self.entries.get_mut(&key) {
@@ -69,11 +72,13 @@ impl Deltas {
                 return Err(format!("{}: delta is older than the last one", key.1));
             }
             if time_ns > entry.time_ns {
-                merge(&mut entry.total, delta);
+                if !merge(&mut entry.total, delta) {
+                    entry.start_ms = start_ms;
+                }
                 entry.time_ns = time_ns;
             }
             entry.seen_ms = now_ms;
-            return Ok(entry.total.clone());
+            return Ok((entry.total.clone(), entry.start_ms));
         }
         if self.entries.len() >= DELTA_SERIES_MAX {
             self.forget(now_ms, IDLE_WHEN_FULL_MS);
@@ -81,8 +86,8 @@ impl Deltas {
         if self.entries.len() >= DELTA_SERIES_MAX {
             return Err(format!("more than {DELTA_SERIES_MAX} series send deltas: send cumulative sums instead"));
         }
-        self.entries.insert(key, Entry { total: delta.clone(), time_ns, seen_ms: now_ms });
-        Ok(delta)
+        self.entries.insert(key, Entry { total: delta.clone(), start_ms, time_ns, seen_ms: now_ms });
+        Ok((delta, start_ms))
     }
 
     /// Series whose totals are kept.
@@ -102,8 +107,8 @@ impl Deltas {
     }
 }
 
-/// Adds a delta to a total. Where the two do not fit (other bounds), the total begins anew with the delta.
-fn merge(total: &mut Total, delta: Total) {
+/// Adds a delta to a total. Where the two do not fit (other bounds), the total begins anew with the delta, and false is given.
+fn merge(total: &mut Total, delta: Total) -> bool {
     match (total, delta) {
         (Total::Number(sum), Total::Number(delta)) => *sum += delta,
         (Total::Explicit(sum), Total::Explicit(delta))
@@ -116,8 +121,12 @@ fn merge(total: &mut Total, delta: Total) {
             }
         }
         (Total::Exponential(sum), Total::Exponential(delta)) => merge_exponential(sum, delta),
-        (total, delta) => *total = delta,
+        (total, delta) => {
+            *total = delta;
+            return false;
+        }
     }
+    true
 }
 
 fn merge_exponential(sum: &mut Exponential, mut delta: Exponential) {
@@ -151,23 +160,27 @@ mod tests {
     #[test]
     fn deltas_add_up_and_may_be_repeated() {
         let (mut deltas, tenant) = (Deltas::default(), TenantId::default());
-        let mut add = |time_ns, value| deltas.add(&tenant, labels(0), time_ns, Total::Number(value), 0);
-        assert_eq!(add(10, 1.0), Ok(Total::Number(1.0)));
-        assert_eq!(add(20, 2.0), Ok(Total::Number(3.0)));
-        assert_eq!(add(20, 2.0), Ok(Total::Number(3.0)), "a retry");
-        assert!(add(15, 2.0).is_err_and(|e| e.contains("older")));
-        assert_eq!(add(30, 0.5), Ok(Total::Number(3.5)));
+        let mut add = |start_ms, time_ns, delta| deltas.add(&tenant, labels(0), (start_ms, time_ns), delta, 0);
+        let number = Total::Number;
+        assert_eq!(add(5, 10, number(1.0)), Ok((number(1.0), 5)));
+        assert_eq!(add(10, 20, number(2.0)), Ok((number(3.0), 5)));
+        assert_eq!(add(10, 20, number(2.0)), Ok((number(3.0), 5)), "a retry");
+        assert!(add(10, 15, number(2.0)).is_err_and(|e| e.contains("older")));
+        assert_eq!(add(20, 30, number(0.5)), Ok((number(3.5), 5)));
+        let other = Total::Exponential(Exponential::default());
+        assert_eq!(add(30, 40, other.clone()), Ok((other, 30)), "what does not fit begins anew");
     }
 
     #[test]
     fn totals_are_bounded_and_silent_series_make_room() {
         let (mut deltas, tenant) = (Deltas::default(), TenantId::default());
         for n in 0..DELTA_SERIES_MAX {
-            deltas.add(&tenant, labels(n), 1, Total::Number(1.0), 0).expect("room");
+            deltas.add(&tenant, labels(n), (0, 1), Total::Number(1.0), 0).expect("room");
         }
-        let full = deltas.add(&tenant, labels(DELTA_SERIES_MAX), 1, Total::Number(1.0), 1000);
+        let full = deltas.add(&tenant, labels(DELTA_SERIES_MAX), (0, 1), Total::Number(1.0), 1000);
         assert!(full.is_err_and(|e| e.contains("more than 100000 series")));
-        deltas.add(&tenant, labels(DELTA_SERIES_MAX), 1, Total::Number(1.0), IDLE_WHEN_FULL_MS).expect("room again");
+        let number = Total::Number(1.0);
+        deltas.add(&tenant, labels(DELTA_SERIES_MAX), (0, 1), number, IDLE_WHEN_FULL_MS).expect("room again");
         assert_eq!(deltas.len(), 1);
     }
 

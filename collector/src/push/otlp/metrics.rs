@@ -54,6 +54,7 @@ pub(super) async fn ingest(receiver: &Receiver, ctx: &Ctx, request: &MetricsRequ
                     outcome: &mut outcome,
                     span: &mut span,
                     name: String::new(),
+                    start: 0,
                 };
                 translator.metric(metric);
                 if batch.samples.len() + batch.histograms.len() >= BATCH_SAMPLES_MAX {
@@ -97,6 +98,8 @@ struct Translator<'a> {
     span: &'a mut Option<(TimestampMs, TimestampMs)>,
     /// The translated name of the metric in work.
     name: String,
+    /// Since when the point in work counts; 0 when that is not known.
+    start: TimestampMs,
 }
 
 impl Translator<'_> {
@@ -116,12 +119,14 @@ impl Translator<'_> {
         }
         self.name = name;
         for point in metric.gauge.iter().flat_map(|g| &g.data_points) {
-            self.point(&point.attributes, point.time_unix_nano, |t, l, ms| t.number(point, l, ms, false, false));
+            self.point(&point.attributes, (0, point.time_unix_nano), |t, l, ms| t.number(point, l, ms, false, false));
         }
         if let Some(sum) = &metric.sum {
             let Some(is_delta) = self.is_delta(metric, sum.aggregation_temporality, points) else { return };
             for point in &sum.data_points {
-                self.point(&point.attributes, point.time_unix_nano, |t, l, ms| {
+                // What goes up and down is a gauge to Prometheus, whatever it adds up.
+                let start_ns = if sum.is_monotonic { point.start_time_unix_nano } else { 0 };
+                self.point(&point.attributes, (start_ns, point.time_unix_nano), |t, l, ms| {
                     t.number(point, l, ms, is_delta, sum.is_monotonic)
                 });
             }
@@ -129,17 +134,19 @@ impl Translator<'_> {
         if let Some(histogram) = &metric.histogram {
             let Some(is_delta) = self.is_delta(metric, histogram.aggregation_temporality, points) else { return };
             for point in &histogram.data_points {
-                self.point(&point.attributes, point.time_unix_nano, |t, l, ms| t.explicit(point, l, ms, is_delta));
+                let times = (point.start_time_unix_nano, point.time_unix_nano);
+                self.point(&point.attributes, times, |t, l, ms| t.explicit(point, l, ms, is_delta));
             }
         }
         if let Some(histogram) = &metric.exponential_histogram {
             let Some(is_delta) = self.is_delta(metric, histogram.aggregation_temporality, points) else { return };
             for point in &histogram.data_points {
-                self.point(&point.attributes, point.time_unix_nano, |t, l, ms| t.exponential(point, l, ms, is_delta));
+                let times = (point.start_time_unix_nano, point.time_unix_nano);
+                self.point(&point.attributes, times, |t, l, ms| t.exponential(point, l, ms, is_delta));
             }
         }
         for point in metric.summary.iter().flat_map(|s| &s.data_points) {
-            self.point(&point.attributes, point.time_unix_nano, |t, l, ms| {
+            self.point(&point.attributes, (point.start_time_unix_nano, point.time_unix_nano), |t, l, ms| {
                 t.summary(point, l, ms);
                 Ok(())
             });
@@ -159,11 +166,11 @@ impl Translator<'_> {
         }
     }
 
-    /// Translates one point; a mistake in it costs it alone.
+    /// Translates one point of a time that counts since a start (0: not known); a mistake in it costs it alone.
     fn point(
         &mut self,
         attributes: &[KeyValue],
-        time_ns: u64,
+        (start_ns, time_ns): (u64, u64),
         translate: impl FnOnce(&mut Self, &[(String, String)], TimestampMs) -> Result<(), String>,
     ) {
         if self.batch.samples.len() >= METRIC_SAMPLES_MAX {
@@ -171,6 +178,7 @@ impl Translator<'_> {
             return self.outcome.reject(1, mistake);
         }
         let timestamp = millis(time_ns);
+        self.start = millis(start_ns);
         let result = point_labels(attributes, self.resource, self.scope, self.config)
             .and_then(|labels| translate(self, &labels, timestamp));
         match result {
@@ -186,13 +194,17 @@ impl Translator<'_> {
         let series = self.batch.push_series(labels, SeriesRef::NONE);
         let value = if value.is_nan() && !vocab::is_stale_nan(value) { f64::NAN } else { value };
         self.batch.samples.push(BatchSample { series, timestamp, value });
+        self.batch.start_of_last_sample(self.start);
         series
     }
 
-    /// Adds a delta to its series' total.
-    fn total(&self, labels: Labels, time_ns: u64, delta: Total) -> Result<Total, String> {
+    /// Adds the delta of the point in work to its series' total, which counts since the first of them began.
+    fn total(&mut self, labels: Labels, time_ns: u64, delta: Total) -> Result<Total, String> {
         let now_ms = self.receiver.shared.clock.now_ms();
-        self.receiver.deltas.lock().add(&self.ctx.tenant, labels, time_ns, delta, now_ms)
+        let times = (self.start, time_ns);
+        let (total, start) = self.receiver.deltas.lock().add(&self.ctx.tenant, labels, times, delta, now_ms)?;
+        self.start = start;
+        Ok(total)
     }
 
     fn number(
@@ -296,6 +308,7 @@ impl Translator<'_> {
     ) -> Result<(), String> {
         let series = self.batch.push_series(finish(pairs, &self.name, None), SeriesRef::NONE);
         self.batch.histograms.push((series, timestamp, Arc::new(native)));
+        self.batch.start_of_last_histogram(self.start);
         self.batch.exemplars.extend(exemplars.iter().filter_map(exemplar).map(|e| (series, e)));
         Ok(())
     }

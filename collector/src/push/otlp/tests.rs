@@ -111,6 +111,55 @@ async fn gauges_and_sums_with_their_resource() {
 }
 
 #[tokio::test]
+async fn start_times_come_along_and_deltas_add_up_since_the_first() {
+    let otlp = Otlp::new();
+    let number = |start, end| json!({"startTimeUnixNano": at(start), "timeUnixNano": at(end), "asInt": "2"});
+    let histogram = |start, end| {
+        json!({"startTimeUnixNano": at(start), "timeUnixNano": at(end), "count": 1, "sum": 1, "bucketCounts": [1, 0], "explicitBounds": [1],
+            "scale": 1, "positive": {"bucketCounts": [1]}, "quantileValues": [{"quantile": 0.5, "value": 1}]})
+    };
+    let points = [number(10, 20), number(20, 30)];
+    otlp.metrics(&body(
+        &[],
+        &json!([
+            {"name": "a_gauge", "gauge": {"dataPoints": points}},
+            {"name": "b_sum", "sum": {"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": points}},
+            {"name": "c_updown", "sum": {"aggregationTemporality": 2, "dataPoints": points}},
+            {"name": "d_delta", "sum": {"aggregationTemporality": 1, "isMonotonic": true, "dataPoints": points}},
+            {"name": "e_explicit", "histogram": {"aggregationTemporality": 1, "dataPoints": [histogram(10, 20), histogram(20, 30)]}},
+            {"name": "f_native", "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": [histogram(10, 20)]}},
+            {"name": "g_summary", "summary": {"dataPoints": [histogram(10, 20)]}},
+        ]),
+    ))
+    .await;
+    let all = otlp.bench.store.dump(&TenantId::default());
+    let found: Vec<String> = all
+        .iter()
+        .map(|s| {
+            let starts = s.starts.as_deref().cloned().unwrap_or_default();
+            format!("{} {:?}", s.labels.metric_name(), [starts.floats, starts.histograms].concat())
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "a_gauge []",
+            "b_sum_total [10000, 20000]",
+            "c_updown []",
+            "d_delta_total [10000, 10000]",
+            "e_explicit_bucket [10000, 10000]",
+            "e_explicit_bucket [10000, 10000]",
+            "e_explicit_count [10000, 10000]",
+            "e_explicit_sum [10000, 10000]",
+            "f_native [10000]",
+            "g_summary [10000]",
+            "g_summary_count [10000]",
+            "g_summary_sum [10000]",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn configuration_decides_names_and_labels() {
     let otlp = Otlp::new();
     otlp.configure(OtlpConfig {

@@ -107,6 +107,9 @@ messages! {
     }
 
     struct NumberPoint {
+        #[prost(fixed64, tag = "2")]
+        #[serde(deserialize_with = "json::number")]
+        start_time_unix_nano: u64,
         #[prost(fixed64, tag = "3")]
         #[serde(deserialize_with = "json::number")]
         time_unix_nano: u64,
@@ -126,6 +129,9 @@ messages! {
     }
 
     struct HistogramPoint {
+        #[prost(fixed64, tag = "2")]
+        #[serde(deserialize_with = "json::number")]
+        start_time_unix_nano: u64,
         #[prost(fixed64, tag = "3")]
         #[serde(deserialize_with = "json::number")]
         time_unix_nano: u64,
@@ -153,6 +159,9 @@ messages! {
     struct ExponentialPoint {
         #[prost(message, repeated, tag = "1")]
         attributes: Vec<KeyValue>,
+        #[prost(fixed64, tag = "2")]
+        #[serde(deserialize_with = "json::number")]
+        start_time_unix_nano: u64,
         #[prost(fixed64, tag = "3")]
         #[serde(deserialize_with = "json::number")]
         time_unix_nano: u64,
@@ -193,6 +202,9 @@ messages! {
     }
 
     struct SummaryPoint {
+        #[prost(fixed64, tag = "2")]
+        #[serde(deserialize_with = "json::number")]
+        start_time_unix_nano: u64,
         #[prost(fixed64, tag = "3")]
         #[serde(deserialize_with = "json::number")]
         time_unix_nano: u64,

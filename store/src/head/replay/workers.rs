@@ -20,8 +20,21 @@ const LOADS_QUEUED: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Load {
     pub(super) floats: Vec<(SeriesId, TimestampMs, f64)>,
-    /// Each with the number of floats before it.
-    pub(super) histograms: Vec<(usize, SeriesId, TimestampMs, Arc<NativeHistogram>)>,
+    /// Since when the floats count; what is missing at the end is not known.
+    pub(super) starts: Vec<TimestampMs>,
+    pub(super) histograms: Vec<LoadedHistogram>,
+}
+
+/// A native histogram of a load.
+#[derive(Debug)]
+pub(super) struct LoadedHistogram {
+    /// The number of floats before it.
+    pub(super) num_before: usize,
+    pub(super) id: SeriesId,
+    pub(super) time: TimestampMs,
+    pub(super) value: Arc<NativeHistogram>,
+    /// Since when it counts; 0 when that is not known.
+    pub(super) start: TimestampMs,
 }
 
 impl Load {
@@ -97,22 +110,21 @@ fn add(work: Work) -> u64 {
     let Work { head, generation, shard, load } = work;
     let mut added = Added::default();
     let mut shard = head.shards[shard].lock();
+    let start_of = |place: usize| load.starts.get(place).copied().unwrap_or(0);
     if load.histograms.is_empty() {
         for &place in &by_series(&load.floats) {
             let (id, time, value) = load.floats[place as usize];
-            added.sample(&mut shard, generation, id, time, Value::Float(value));
+            added.sample(&mut shard, generation, id, time, Value::Float(value), start_of(place as usize));
         }
     } else {
         let mut histograms = load.histograms.iter().peekable();
         for (place, &(id, time, value)) in load.floats.iter().enumerate() {
-            while let Some((_, id, time, value)) = histograms.next_if(|h| h.0 <= place) {
-                added.sample(&mut shard, generation, *id, *time, Value::Histogram(value));
+            while let Some(histogram) = histograms.next_if(|h| h.num_before <= place) {
+                added.histogram(&mut shard, generation, histogram);
             }
-            added.sample(&mut shard, generation, id, time, Value::Float(value));
+            added.sample(&mut shard, generation, id, time, Value::Float(value), start_of(place));
         }
-        for (_, id, time, value) in histograms {
-            added.sample(&mut shard, generation, *id, *time, Value::Histogram(value));
-        }
+        histograms.for_each(|histogram| added.histogram(&mut shard, generation, histogram));
     }
     drop(shard);
     head.memory.samples_changed(added.bytes);
@@ -143,11 +155,24 @@ fn by_series(floats: &[(SeriesId, TimestampMs, f64)]) -> Vec<u32> {
 }
 
 impl Added {
-    fn sample(&mut self, shard: &mut Shard, generation: u32, id: SeriesId, time: TimestampMs, value: Value<'_>) {
+    fn histogram(&mut self, shard: &mut Shard, generation: u32, histogram: &LoadedHistogram) {
+        let LoadedHistogram { id, time, value, start, .. } = histogram;
+        self.sample(shard, generation, *id, *time, Value::Histogram(value), *start);
+    }
+
+    fn sample(
+        &mut self,
+        shard: &mut Shard,
+        generation: u32,
+        id: SeriesId,
+        time: TimestampMs,
+        value: Value<'_>,
+        start: TimestampMs,
+    ) {
         // Windows and limits were applied when the sample was taken; only what was acknowledged is in the log.
         let Some(series) = shard.get_mut(id) else { return };
         if series.compare(time, value) == Verdict::New {
-            self.bytes += series.add(generation, time, value);
+            self.bytes += series.add(generation, time, value, start);
             self.num_samples += 1;
             let (min, max) = self.times.unwrap_or((time, time));
             self.times = Some((min.min(time), max.max(time)));

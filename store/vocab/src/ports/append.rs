@@ -9,7 +9,7 @@ use crate::context::Ctx;
 use crate::error::PortResult;
 use crate::histogram::NativeHistogram;
 use crate::labels::Labels;
-use crate::sample::{Exemplar, MetricMetadata};
+use crate::sample::{Exemplar, MetricMetadata, StartTimes};
 use crate::time::TimestampMs;
 
 /// A series' number inside a running store. Only a hint: a stale or foreign one costs a lookup, never a wrong write,
@@ -65,6 +65,9 @@ pub struct WriteBatch {
     pub samples: Vec<BatchSample>,
     /// Native histogram samples: (index into `series`, time, value).
     pub histograms: Vec<(u32, TimestampMs, Arc<NativeHistogram>)>,
+    /// Since when the samples count, where their source says so. Each list goes with its samples as far as it reaches; what is
+    /// missing at its end is not known.
+    pub starts: StartTimes,
     /// Exemplars: (index into `series`, exemplar).
     pub exemplars: Vec<(u32, Exemplar)>,
     /// Metadata of metric families.
@@ -78,6 +81,30 @@ impl WriteBatch {
         let index = u32::try_from(self.series.len()).unwrap_or(u32::MAX);
         self.series.push(BatchSeries { labels, series_ref });
         index
+    }
+
+    /// Says since when the last float sample counts; 0 for not known.
+    pub fn start_of_last_sample(&mut self, start: TimestampMs) {
+        if let Some(last) = self.samples.len().checked_sub(1) {
+            StartTimes::note(&mut self.starts.floats, last, start);
+        }
+    }
+
+    /// Says since when the last histogram counts; 0 for not known.
+    pub fn start_of_last_histogram(&mut self, start: TimestampMs) {
+        if let Some(last) = self.histograms.len().checked_sub(1) {
+            StartTimes::note(&mut self.starts.histograms, last, start);
+        }
+    }
+
+    /// Since when the float sample at `index` counts; 0 when that is not known.
+    pub fn sample_start(&self, index: usize) -> TimestampMs {
+        self.starts.floats.get(index).copied().unwrap_or(0)
+    }
+
+    /// Since when the histogram at `index` counts; 0 when that is not known.
+    pub fn histogram_start(&self, index: usize) -> TimestampMs {
+        self.starts.histograms.get(index).copied().unwrap_or(0)
     }
 
     /// Adds a series with one sample.

@@ -19,7 +19,7 @@ use crate::ports::append::{
 use crate::ports::query::{
     Fragment, FragmentResult, Querier, SelectHints, SelectRequest, SeriesExemplars, SeriesFilter, SeriesStream,
 };
-use crate::sample::{Exemplar, MetricMetadata, SeriesData};
+use crate::sample::{Exemplar, MetricMetadata, SeriesData, StartTimes};
 use crate::tenant::TenantId;
 use crate::time::TimestampMs;
 
@@ -46,6 +46,8 @@ struct TenantData {
 struct Series {
     number: u64,
     data: SeriesData,
+    /// Since when samples count, by their time.
+    starts: BTreeMap<TimestampMs, TimestampMs>,
     exemplars: Vec<Exemplar>,
 }
 
@@ -74,7 +76,10 @@ impl MemStore {
     /// All series of a tenant, sorted by labels.
     pub fn dump(&self, tenant: &TenantId) -> Vec<SeriesData> {
         let tenants = self.tenants.read();
-        tenants.get(tenant).map(|t| t.series.values().map(|s| s.data.clone()).collect()).unwrap_or_default()
+        tenants
+            .get(tenant)
+            .map(|t| t.series.values().map(|s| s.between(TimestampMs::MIN, TimestampMs::MAX)).collect())
+            .unwrap_or_default()
     }
 
     /// Adds one sample of the default tenant, for the set-up of a test.
@@ -82,7 +87,7 @@ impl MemStore {
         let mut tenants = self.tenants.write();
         let labels = Labels::from_pairs(labels.iter().copied());
         let series = tenants.entry(TenantId::default()).or_default().series_mut(&labels);
-        series.insert(timestamp, value);
+        series.insert(timestamp, value, 0);
     }
 
     fn collect<T>(&self, ctx: &Ctx, filter: &SeriesFilter, mut pick: impl FnMut(&Series, &mut Vec<T>)) -> Vec<T> {
@@ -113,6 +118,7 @@ impl TenantData {
         self.series.entry(labels.clone()).or_insert_with(|| Series {
             number,
             data: SeriesData { labels: labels.clone(), ..SeriesData::default() },
+            starts: BTreeMap::new(),
             exemplars: Vec::new(),
         })
     }
@@ -120,7 +126,7 @@ impl TenantData {
 
 impl Series {
     /// Whether the sample is there now: an exact repetition is, another value at the same time is not.
-    fn insert(&mut self, timestamp: TimestampMs, value: f64) -> bool {
+    fn insert(&mut self, timestamp: TimestampMs, value: f64, start: TimestampMs) -> bool {
         if self.data.histograms.iter().any(|h| h.0 == timestamp) {
             return false;
         }
@@ -129,9 +135,21 @@ impl Series {
             Err(at) => {
                 self.data.timestamps.insert(at, timestamp);
                 self.data.values.insert(at, value);
+                self.note_start(timestamp, start);
                 true
             }
         }
+    }
+
+    fn note_start(&mut self, timestamp: TimestampMs, start: TimestampMs) {
+        if start != 0 {
+            self.starts.insert(timestamp, start);
+        }
+    }
+
+    fn starts_of(&self, times: impl Iterator<Item = TimestampMs>) -> Vec<TimestampMs> {
+        let starts: Vec<_> = times.map(|time| self.starts.get(&time).copied().unwrap_or(0)).collect();
+        if starts.iter().any(|s| *s != 0) { starts } else { Vec::new() }
     }
 
     fn touches(&self, start: TimestampMs, end: TimestampMs) -> bool {
@@ -142,12 +160,17 @@ impl Series {
     fn between(&self, start: TimestampMs, end: TimestampMs) -> SeriesData {
         let from = self.data.timestamps.partition_point(|&t| t < start);
         let to = self.data.timestamps.partition_point(|&t| t <= end).max(from);
+        let inside = || self.data.histograms.iter().filter(|h| h.0 >= start && h.0 <= end);
+        let starts = StartTimes {
+            floats: self.starts_of(self.data.timestamps[from..to].iter().copied()),
+            histograms: self.starts_of(inside().map(|h| h.0)),
+        };
         SeriesData {
             labels: self.data.labels.clone(),
             timestamps: self.data.timestamps[from..to].to_vec(),
             values: self.data.values[from..to].to_vec(),
-            histograms: self.data.histograms.iter().filter(|h| h.0 >= start && h.0 <= end).cloned().collect(),
-            starts: None,
+            histograms: inside().cloned().collect(),
+            starts: (!starts.is_empty()).then(|| Box::new(starts)),
         }
     }
 }
@@ -176,13 +199,14 @@ impl Appender for MemStore {
         let data = tenants.entry(ctx.tenant.clone()).or_default();
         let mut outcome = AppendOutcome { refs: vec![SeriesRef::NONE; batch.series.len()], ..AppendOutcome::default() };
         let labels_of = |index: u32| &batch.series[index as usize].labels;
-        for sample in &batch.samples {
+        for (place, sample) in batch.samples.iter().enumerate() {
             let labels = labels_of(sample.series);
             let reason = if labels.is_empty() { RejectReason::InvalidLabels } else { RejectReason::Duplicate };
-            let taken = !labels.is_empty() && data.series_mut(labels).insert(sample.timestamp, sample.value);
+            let start = batch.sample_start(place);
+            let taken = !labels.is_empty() && data.series_mut(labels).insert(sample.timestamp, sample.value, start);
             outcome.count(taken, sample.series, sample.timestamp, reason, labels);
         }
-        for (index, timestamp, histogram) in &batch.histograms {
+        for (place, (index, timestamp, histogram)) in batch.histograms.iter().enumerate() {
             let labels = labels_of(*index);
             let mut reason = RejectReason::InvalidLabels;
             let mut taken = false;
@@ -194,6 +218,7 @@ impl Appender for MemStore {
                     Ok(at) => taken = !floats && series.data.histograms[at].1 == *histogram,
                     Err(at) if !floats => {
                         series.data.histograms.insert(at, (*timestamp, Arc::clone(histogram)));
+                        series.note_start(*timestamp, batch.histogram_start(place));
                         taken = true;
                     }
                     Err(_) => {}

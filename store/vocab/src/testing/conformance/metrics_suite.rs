@@ -34,6 +34,7 @@ pub async fn metrics(appender: &dyn Appender, querier: &dyn Querier) {
     labels(querier, &ctx).await;
     extras(querier, &ctx).await;
     repetitions(appender, querier, &ctx).await;
+    starts(appender, querier, &ctx).await;
     manners(querier, &ctx, &other).await;
 }
 
@@ -206,6 +207,36 @@ async fn repetitions(appender: &dyn Appender, querier: &dyn Querier, ctx: &Ctx) 
     assert_eq!((teapot.len(), teapot[0].values.as_slice()), (1, [8.0].as_slice()));
     let not_found = select(querier, ctx, vec![Matcher::equal("code", "404")], last, last).await;
     assert_eq!(not_found[0].values, [4.0]);
+}
+
+/// Since when samples count comes back with exactly those that said so.
+async fn starts(appender: &dyn Appender, querier: &dyn Querier, ctx: &Ctx) {
+    let time = |step: i64| BASE_MS + step * STEP_MS;
+    let expected = [0, time(0) - 5, time(0) - 5, time(3) - 1, 0, time(4)];
+    let mut batch = WriteBatch::default();
+    let labels = Labels::from_pairs([("__name__", "counted_total")]);
+    let counted = batch.push_series(labels, SeriesRef::NONE);
+    for (step, start) in (0..).zip(expected) {
+        let sample = crate::ports::append::BatchSample { series: counted, timestamp: time(step), value: step as f64 };
+        batch.samples.push(sample);
+        batch.start_of_last_sample(start);
+        batch.histograms.push((counted, time(step) + 1, histogram()));
+        batch.start_of_last_histogram(-start);
+    }
+    let without = batch.push_series(Labels::from_pairs([("__name__", "without_total")]), SeriesRef::NONE);
+    let sample = crate::ports::append::BatchSample { series: without, timestamp: BASE_MS, value: 1.0 };
+    batch.samples.push(sample);
+    let outcome = appender.append(ctx, &batch).await.expect("taken");
+    assert_eq!(outcome.rejected, 0, "{:?}", outcome.rejections);
+    let named = |name: &str| vec![Matcher::equal("__name__", name)];
+    let whole = select(querier, ctx, named("counted_total"), time(0), time(9)).await;
+    let found = whole[0].starts.as_deref().expect("they were written");
+    assert_eq!(found.floats, expected);
+    assert_eq!(found.histograms, expected.map(|start| -start));
+    let part = select(querier, ctx, named("counted_total"), time(2), time(3)).await;
+    let found = part[0].starts.as_deref().expect("they were written");
+    assert_eq!((found.floats.as_slice(), found.histograms.as_slice()), (&expected[2..4], &[-expected[2]][..]));
+    assert_eq!(select(querier, ctx, named("without_total"), time(0), time(9)).await[0].starts, None);
 }
 
 async fn manners(querier: &dyn Querier, ctx: &Ctx, other: &Ctx) {
