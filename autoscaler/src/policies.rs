@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use vocab::ports::Catalog;
 use vocab::scaling::{PolicyObject, PolicyVersion};
-use vocab::{Clock, ErrorKind, PortError, PortResult, Problems, TenantId};
+use vocab::{Clock, ErrorKind, PortError, PortResult, Problem, Problems, TenantId};
 
 use crate::config::{AutoscalerConfig, RawAutoscaler, RawPolicy, check};
 
@@ -81,14 +81,15 @@ impl Policies {
     ) -> PortResult<PolicyObject> {
         check_name(name)?;
         let all = self.load().await?;
-        let raw = read(name, policy).map_err(|reason| PortError::invalid(format!("policy {name}: {reason}")))?;
+        let raw = read(name, policy).map_err(|problem| PortError::invalid(format!("policy {name}: {problem}")))?;
         refuse_file(file, name, &raw.service)?;
         if all.iter().filter(|k| k.object.name != name).count() >= POLICIES_MAX {
             return Err(PortError::new(ErrorKind::Limit, format!("{POLICIES_MAX} policies are kept already")));
         }
         let problems = mistakes(file, &all, name, raw);
         if !problems.is_empty() {
-            return Err(PortError::invalid(format!("policy {name}: {}", problems.join("; "))));
+            let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            return Err(PortError::invalid(format!("policy {name}: {}", words.join("; "))));
         }
         let before = all.iter().find(|k| k.object.name == name);
         let found = before.map_or(0, |k| k.object.version);
@@ -105,6 +106,24 @@ impl Policies {
         versions.insert(0, entry);
         self.keep_versions(name, versions).await?;
         Ok(kept(name, value, document + 1).object)
+    }
+
+    /// All that is wrong with a policy; key paths begin at the policy.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub(crate) async fn check(&self, file: &AutoscalerConfig, name: &str, policy: &Value) -> PortResult<Vec<Problem>> {
+        if let Err(error) = check_name(name) {
+            return Ok(vec![problem("name", error.message())]);
+        }
+        let raw = match read(name, policy) {
+            Ok(raw) => raw,
+            Err(problem) => return Ok(vec![problem]),
+        };
+        if let Err(error) = refuse_file(file, name, &raw.service) {
+            return Ok(vec![problem("service", error.message())]);
+        }
+        Ok(mistakes(file, &self.load().await?, name, raw))
     }
 
     /// Removes a policy; its versions stay.
@@ -154,11 +173,30 @@ fn check_name(name: &str) -> PortResult<()> {
     Ok(())
 }
 
+fn problem(path: &str, message: impl Into<String>) -> Problem {
+    Problem { path: path.to_owned(), message: message.into(), ..Problem::default() }
+}
+
 /// Reads a policy as it would stand under `autoscaling` in the file.
-fn read(name: &str, policy: &Value) -> Result<RawPolicy, String> {
-    let mut raw: RawPolicy = serde_json::from_value(policy.clone()).map_err(|e| e.to_string())?;
+fn read(name: &str, policy: &Value) -> Result<RawPolicy, Problem> {
+    let mut raw: RawPolicy = serde_path_to_error::deserialize(policy).map_err(|error| {
+        let message = error.inner().to_string();
+        let path = match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        };
+        // A key that is not known may be said at what holds it.
+        let key = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let path = match key {
+            Some(key) if path.is_empty() => key.to_owned(),
+            Some(key) if path != key && !path.ends_with(&format!(".{key}")) => format!("{path}.{key}"),
+            _ => path,
+        };
+        problem(&path, message)
+    })?;
     if raw.name.as_ref().is_some_and(|n| n != name) {
-        return Err(format!("its key `name` says {:?}", raw.name.unwrap_or_default()));
+        let said = raw.name.unwrap_or_default();
+        return Err(problem("name", format!("the policy is called {name:?}, its key `name` says {said:?}")));
     }
     raw.name = Some(name.to_owned());
     Ok(raw)
@@ -168,7 +206,7 @@ fn kept(name: &str, value: Value, document: i64) -> Kept {
     let policy = value["policy"].clone();
     let (raw, problem) = match read(name, &policy) {
         Ok(raw) => (Some(raw), String::new()),
-        Err(reason) => (None, reason),
+        Err(problem) => (None, problem.to_string()),
     };
     let object = PolicyObject {
         name: name.to_owned(),
@@ -184,7 +222,7 @@ fn kept(name: &str, value: Value, document: i64) -> Kept {
 }
 
 /// All that is wrong with a policy among the file's and the others, which may need it as it was.
-fn mistakes(file: &AutoscalerConfig, all: &[Kept], name: &str, policy: RawPolicy) -> Vec<String> {
+fn mistakes(file: &AutoscalerConfig, all: &[Kept], name: &str, policy: RawPolicy) -> Vec<Problem> {
     let before = merge(file, all);
     let mut raw = before.config.raw.clone();
     let in_force: BTreeSet<&str> = before.config.policies.iter().map(|p| p.name.as_str()).collect();
@@ -194,12 +232,12 @@ fn mistakes(file: &AutoscalerConfig, all: &[Kept], name: &str, policy: RawPolicy
     raw.autoscaling.push(policy);
     let mut problems = Problems::default();
     check(&raw, &file.cluster, &mut problems);
-    let words = problems.list.into_iter().map(|p| match p.path.strip_prefix(&at) {
-        Some("") => p.message,
-        Some(key) => format!("{}: {}", key.trim_start_matches('.'), p.message),
-        None => format!("{}: {}", p.path, p.message),
-    });
-    words.collect()
+    for problem in &mut problems.list {
+        if let Some(key) = problem.path.strip_prefix(&at) {
+            problem.path = key.trim_start_matches('.').to_owned();
+        }
+    }
+    problems.list
 }
 
 /// Puts a file and kept policies together; what is wrong is set aside with its reason, and the rest is in force.

@@ -1,14 +1,15 @@
-//! What others see of the autoscaler, and the switches they turn.
+//! What others see of the autoscaler, and the switches they turn. Who turned one, and why, is written down by the caller,
+//! who knows.
 
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
 use vocab::duration::format_duration;
-use vocab::ports::catalog::{AuditEntry, DecisionFilter};
+use vocab::ports::catalog::DecisionFilter;
 use vocab::ports::views::{Paused, ScalingView};
-use vocab::scaling::{DecisionState, PolicyObject, PolicyVersion, ScaledService, ScalingMode};
-use vocab::{ErrorKind, PortError, PortResult, TenantId, TimestampMs};
+use vocab::scaling::{DecisionState, Held, PolicyObject, PolicyVersion, ScaledService, ScalingMode, ShownWindow};
+use vocab::{ErrorKind, PortError, PortResult, Problem, TenantId, TimestampMs};
 
 use crate::autoscaler::Autoscaler;
 use crate::policy::{Policy, Target};
@@ -67,18 +68,24 @@ impl View {
             last_round_ms: None,
             hold_seconds: policy.hold.as_secs_f64(),
             notes: policy.all_notes(),
+            held: Held::default(),
         }
     }
 
-    async fn audit(&self, actor: &str, action: &str, subject: &str, details: String) -> PortResult<()> {
-        let entry = AuditEntry {
-            time_ms: self.shared.clock.now_ms(),
-            actor: actor.to_owned(),
-            action: action.to_owned(),
-            subject: subject.to_owned(),
-            details,
-        };
-        self.shared.catalog.audit(&self.shared.tenant, &entry).await
+    /// What keeps a service from being scaled now; `shown` is what its last round said of it.
+    fn held(&self, policy: &Policy, shown: Held) -> Held {
+        let service = &policy.service;
+        let (paused, paused_by) = self.shared.switches.paused(service).unwrap_or_default();
+        let now = self.shared.clock.now_ms();
+        let windows = self.shared.freeze_windows.read();
+        let open = windows.iter().filter(|w| w.concerns(service) && w.span.contains(now));
+        Held {
+            paused,
+            paused_by,
+            paused_by_policy: Paused { scale_in: policy.operations.paused_in, scale_out: policy.operations.paused_out },
+            windows: open.map(|w| w.name.clone()).collect(),
+            ..shown
+        }
     }
 }
 
@@ -94,6 +101,7 @@ impl ScalingView for View {
             let mut service = shown.get(&policy.service).cloned().unwrap_or_else(|| self.unseen(policy));
             // A mode that was just set shows at once, not after the next round.
             service.mode = self.shared.switches.mode(&policy.service, policy.mode);
+            service.held = self.held(policy, std::mem::take(&mut service.held));
             service
         };
         policies.iter().map(show).collect()
@@ -104,18 +112,15 @@ impl ScalingView for View {
     }
 
     async fn set_stopped(&self, stopped: bool, actor: &str) -> PortResult<()> {
-        self.shared.switches.set_stopped(stopped, actor).await?;
-        let action = if stopped { "scaling.stop" } else { "scaling.start" };
-        self.audit(actor, action, "", String::new()).await
+        self.shared.switches.set_stopped(stopped, actor).await
     }
 
-    async fn set_mode(&self, tenant: &TenantId, service: &str, mode: ScalingMode, actor: &str) -> PortResult<()> {
+    async fn set_mode(&self, tenant: &TenantId, service: &str, mode: ScalingMode, _actor: &str) -> PortResult<()> {
         self.check_scaled(tenant, service)?;
-        self.shared.switches.set_mode(service, mode).await?;
-        self.audit(actor, "scaling.mode", service, mode.as_str().to_owned()).await
+        self.shared.switches.set_mode(service, mode).await
     }
 
-    async fn approve(&self, tenant: &TenantId, decision_id: i64, actor: &str) -> PortResult<()> {
+    async fn approve(&self, tenant: &TenantId, decision_id: i64, _actor: &str) -> PortResult<()> {
         let unknown = || PortError::not_found(format!("there is no decision {decision_id}"));
         if *tenant != self.shared.tenant {
             return Err(unknown());
@@ -123,7 +128,7 @@ impl ScalingView for View {
         let catalog = &self.shared.catalog;
         let waiting = DecisionFilter { states: vec![DecisionState::AwaitingApproval], ..DecisionFilter::default() };
         let waits = catalog.decisions(tenant, &waiting).await?.into_iter().find(|d| d.id == decision_id);
-        let Some(decision) = waits else {
+        if waits.is_none() {
             let all = catalog.decisions(tenant, &DecisionFilter::default()).await?;
             return match all.into_iter().find(|d| d.id == decision_id) {
                 None => Err(unknown()),
@@ -132,24 +137,20 @@ impl ScalingView for View {
                     format!("decision {decision_id} no longer waits: it is {}", decision.state.as_str()),
                 )),
             };
-        };
+        }
         self.shared.switches.approve(decision_id);
-        let details = format!("{} from {} to {}", decision.service, decision.from, decision.to);
-        self.audit(actor, "scaling.approve", &decision_id.to_string(), details).await
+        Ok(())
     }
 
     async fn set_paused(&self, tenant: &TenantId, service: &str, paused: Paused, actor: &str) -> PortResult<()> {
         self.check_scaled(tenant, service)?;
-        self.shared.switches.set_paused(service, paused, actor).await?;
-        let word = |closed: bool| if closed { "paused" } else { "open" };
-        let details = format!("in {}, out {}", word(paused.scale_in), word(paused.scale_out));
-        self.audit(actor, "scaling.pause", service, details).await
+        self.shared.switches.set_paused(service, paused, actor).await
     }
 
-    async fn unfreeze(&self, tenant: &TenantId, service: &str, actor: &str) -> PortResult<()> {
+    async fn unfreeze(&self, tenant: &TenantId, service: &str, _actor: &str) -> PortResult<()> {
         self.check_scaled(tenant, service)?;
         self.shared.switches.unfreeze(service);
-        self.audit(actor, "scaling.unfreeze", service, String::new()).await
+        Ok(())
     }
 
     async fn policies(&self, tenant: &TenantId) -> PortResult<Vec<PolicyObject>> {
@@ -171,17 +172,33 @@ impl ScalingView for View {
         let autoscaler = self.autoscaler(tenant)?;
         let file = autoscaler.file().await;
         let object = autoscaler.kept().put(&file, name, policy, expected, actor).await?;
-        let details = format!("service {}, version {}", object.service, object.version);
-        self.audit(actor, "scaling.policy.put", name, details).await?;
         autoscaler.refresh().await;
         Ok(object)
+    }
+
+    async fn check_policy(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        policy: &serde_json::Value,
+    ) -> PortResult<Vec<Problem>> {
+        let autoscaler = self.autoscaler(tenant)?;
+        let file = autoscaler.file().await;
+        autoscaler.kept().check(&file, name, policy).await
+    }
+
+    async fn freeze_windows(&self, tenant: &TenantId) -> Vec<ShownWindow> {
+        if *tenant != self.shared.tenant {
+            return Vec::new();
+        }
+        let now = self.shared.clock.now_ms();
+        self.shared.freeze_windows.read().iter().map(|w| w.shown(now)).collect()
     }
 
     async fn delete_policy(&self, tenant: &TenantId, name: &str, actor: &str) -> PortResult<()> {
         let autoscaler = self.autoscaler(tenant)?;
         let file = autoscaler.file().await;
         autoscaler.kept().delete(&file, name, actor).await?;
-        self.audit(actor, "scaling.policy.delete", name, String::new()).await?;
         autoscaler.refresh().await;
         Ok(())
     }

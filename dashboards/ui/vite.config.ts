@@ -12,6 +12,12 @@ export default defineConfig({
     assetsInlineLimit: 0,
     reportCompressedSize: false,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        // What both editors are made of is a chunk of its own, which no page needs.
+        codeSplitting: { groups: [{ name: 'editor', test: /node_modules[\\/](@codemirror|@lezer|@marijn|style-mod|w3c-keyname|crelt)|src[\\/]editor[\\/](base|echo)\./ }] },
+      },
+    },
   },
   server: {
     host: '127.0.0.1',

@@ -75,6 +75,31 @@ async fn a_bad_policy_is_refused_with_all_its_mistakes() {
         assert_eq!(put(name, policy(service, "")).await.kind(), ErrorKind::Forbidden);
     }
     assert_eq!(policies.delete(&file, "web", "ann").await.expect_err("the file's").kind(), ErrorKind::Forbidden);
+    // A check says the same with the place of each mistake, and keeps nothing.
+    let check = async |name: &str, value: Value| {
+        let problems = policies.check(&file, name, &value).await.expect("checked");
+        problems.into_iter().map(|p| (p.path, p.message)).collect::<Vec<_>>()
+    };
+    for (name, value, path, message) in [
+        ("shop", policy("shop", ", min: 20"), "max", "want a number from min (20)"),
+        ("shop", policy("shop", ", minimum: 2"), "minimum", "unknown field `minimum`"),
+        (
+            "shop",
+            policy("shop", ", dependencies: [{service: web, ratoi: 1}]"),
+            "dependencies[0].ratoi",
+            "unknown field",
+        ),
+        ("shop", policy("shop", ", hold: {}"), "hold", "invalid type"),
+        ("shop", policy("shop", ", name: other"), "name", "the policy is called \"shop\""),
+        ("a b", policy("shop", ""), "name", "want a name of"),
+        ("mine", policy("web", ""), "service", "stands in the configuration file"),
+    ] {
+        let found = check(name, value).await;
+        assert_eq!((found.len(), found[0].0.as_str()), (1, path), "{found:?}");
+        assert!(found[0].1.contains(message), "{found:?}");
+    }
+    assert_eq!(check("shop", policy("shop", "")).await, []);
+    assert!(policies.load().await.expect("read").is_empty());
     // A cycle through another kept policy.
     policies
         .put(&file, "a", &policy("a", ", dependencies: [{service: web, ratio: 1}]"), None, "x")

@@ -3,7 +3,7 @@
 use vocab::PortResult;
 use vocab::change_event::{ChangeEvent, ChangeKind};
 use vocab::error::chain;
-use vocab::scaling::{DecisionState, ScaledService};
+use vocab::scaling::{DecisionState, Held, ScaledService};
 use vocab::ticket::{Ticket, TicketEntry, TicketState};
 
 use super::{ACTOR, ServiceLoop};
@@ -142,6 +142,11 @@ impl ServiceLoop {
             last_round_ms: Some(self.shared.clock.now_ms()),
             hold_seconds: policy.hold.as_secs_f64(),
             notes: policy.all_notes(),
+            held: Held {
+                frozen_since_ms: self.state.frozen.as_ref().map(|f| f.since_ms),
+                frozen_reason: self.state.frozen.as_ref().map(|f| f.reason.clone()).unwrap_or_default(),
+                ..Held::default()
+            },
         };
         self.shared.shown.write().insert(policy.service.clone(), shown);
     }

@@ -8,7 +8,8 @@ use vocab::Sentence;
 use vocab::sentence::read_all;
 
 /// Members of an answer that hold words for people.
-const PROSE: [&str; 14] = [
+const PROSE: [&str; 15] = [
+    "frozen_reason",
     "health_reason",
     "last_result",
     "note",

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use vocab::ports::admin::{Deletion, ProcessStatus, StoreStatus};
 use vocab::ports::ingest::{IngestRequest, IngestResponse};
 use vocab::ports::sql::{SqlAnswer, SqlRequest};
-use vocab::ports::views::{DroppedTarget, PatternInfo, RuleGroupStatus, SourceStatus, TargetStatus};
+use vocab::ports::views::{DroppedTarget, PatternInfo, Paused, RuleGroupStatus, SourceStatus, TargetStatus};
 use vocab::ports::{Admin, Ingest, RuleView, ScalingView, SourceView, Sql, TargetView};
 use vocab::sample::MetricMetadata;
-use vocab::scaling::{ScaledService, ScalingMode};
-use vocab::{Alert, Ctx, ErrorKind, Labels, PortError, PortResult, TenantId, TimestampMs};
+use vocab::scaling::{PolicyObject, PolicyVersion, ScaledService, ScalingMode, ShownWindow};
+use vocab::{Alert, Ctx, ErrorKind, Labels, PortError, PortResult, Problem, TenantId, TimestampMs};
 
 /// All rooms that have no fake of their own.
 #[derive(Debug, Default)]
@@ -119,6 +119,59 @@ impl ScalingView for Rooms {
     async fn approve(&self, _tenant: &TenantId, id: i64, actor: &str) -> PortResult<()> {
         self.call(format!("approve {id} {actor}"));
         if id == 1 { Ok(()) } else { Err(PortError::new(ErrorKind::Conflict, "it no longer waits")) }
+    }
+    async fn set_paused(&self, _tenant: &TenantId, service: &str, paused: Paused, actor: &str) -> PortResult<()> {
+        self.call(format!("pause {service} {} {} {actor}", paused.scale_in, paused.scale_out));
+        if service == "web" { Ok(()) } else { Err(PortError::not_found("the service has no policy")) }
+    }
+    async fn unfreeze(&self, _tenant: &TenantId, service: &str, actor: &str) -> PortResult<()> {
+        self.call(format!("unfreeze {service} {actor}"));
+        if service == "web" { Ok(()) } else { Err(PortError::not_found("the service has no policy")) }
+    }
+    async fn freeze_windows(&self, _tenant: &TenantId) -> Vec<ShownWindow> {
+        vec![ShownWindow { name: "sale".into(), open: true, ..ShownWindow::default() }]
+    }
+    async fn put_policy(
+        &self,
+        _tenant: &TenantId,
+        name: &str,
+        policy: &serde_json::Value,
+        expected: Option<i64>,
+        actor: &str,
+    ) -> PortResult<PolicyObject> {
+        self.call(format!("put {name} {expected:?} {actor}"));
+        if name != "shop" {
+            return Err(PortError::not_found("nothing is scaled here"));
+        }
+        Ok(PolicyObject {
+            name: name.to_owned(),
+            service: name.to_owned(),
+            from_file: false,
+            version: 3,
+            updated_at_ms: Some(super::NOW_MS),
+            actor: actor.to_owned(),
+            problem: String::new(),
+            policy: policy.clone(),
+        })
+    }
+    async fn policy_versions(&self, _tenant: &TenantId, name: &str) -> PortResult<Vec<PolicyVersion>> {
+        let policy = serde_json::Value::Null;
+        let version = PolicyVersion { version: 2, time_ms: super::NOW_MS, actor: "ann".into(), policy };
+        Ok(if name == "removed" { vec![version] } else { Vec::new() })
+    }
+    async fn check_policy(
+        &self,
+        _tenant: &TenantId,
+        _name: &str,
+        policy: &serde_json::Value,
+    ) -> PortResult<Vec<Problem>> {
+        let is_right = policy["max"].is_u64();
+        let problem = Problem { path: "max".into(), message: "want a number".into(), ..Problem::default() };
+        Ok(if is_right { Vec::new() } else { vec![problem] })
+    }
+    async fn delete_policy(&self, _tenant: &TenantId, name: &str, actor: &str) -> PortResult<()> {
+        self.call(format!("delete {name} {actor}"));
+        if name == "shop" { Ok(()) } else { Err(PortError::not_found("there is no such policy")) }
     }
 }
 

@@ -50,6 +50,7 @@ fn scaled() -> ScaledService {
         last_round_ms: None,
         hold_seconds: 15.0,
         notes: Vec::new(),
+        held: Default::default(),
     }
 }
 
@@ -289,6 +290,57 @@ async fn the_autoscaler_has_its_switches() {
 }
 
 #[tokio::test]
+async fn who_changed_scaling_and_why_is_kept() {
+    let bench = Bench::new();
+    *bench.rooms.scaled.lock() = vec![scaled()];
+    let page = bench.get("/api/v1/scaling/services").await.expect(200).json();
+    assert_eq!(
+        (&page["freeze_windows"][0]["name"], &page["services"][0]["held"]["windows"]),
+        (&json!("sale"), &json!([]))
+    );
+    let web = |end: &str| format!("/api/v1/scaling/services/web/{end}");
+    bench.post("/api/v1/scaling/stop", &json!({"stopped": true, "why": "  moving racks "})).await.expect(200);
+    bench.post(&web("pause"), &json!({"in": true, "why": "sale"})).await.expect(200);
+    bench.post(&web("pause"), &json!({})).await.expect(200);
+    bench.post(&web("unfreeze"), &json!({})).await.expect(200);
+    bench.post(&web("mode"), &json!({"mode": "act", "why": "tested"})).await.expect(200);
+    bench.post(&web("pause"), &json!({"out": true, "why": "x".repeat(501)})).await.expect(400);
+    let json_type = [("content-type", "application/json")];
+    let policy = "/api/v1/scaling/policies/shop";
+    let put = bench.send(Method::PUT, &format!("{policy}?version=2&why=more+room"), &json_type, r#"{"max": 9}"#).await;
+    assert_eq!(put.expect(200).json()["policy"]["version"], 3);
+    bench.send(Method::DELETE, &format!("{policy}?why=gone"), &json_type, "").await.expect(200);
+    let wrong = bench.post(&format!("{policy}/check"), &json!({"max": "9"})).await.expect(200).json();
+    assert_eq!(wrong, json!({"problems": [{"path": "max", "message": "want a number"}]}));
+    let removed = bench.get("/api/v1/scaling/policies/removed").await.expect(200).json();
+    assert_eq!((&removed["policy"], &removed["versions"][0]["version"]), (&Value::Null, &json!(2)));
+    bench.get("/api/v1/scaling/policies/never").await.expect(404);
+    let right = bench.post(&format!("{policy}/check"), &json!({"max": 9})).await.expect(200).json();
+    assert_eq!(right, json!({"problems": []}));
+    let answer = bench.get("/api/v1/scaling/audit").await.expect(200).json();
+    let lines = answer["changes"].as_array().expect("a list").iter().rev();
+    let lines: Vec<_> =
+        lines.map(|c| ["action", "subject", "facts", "why"].map(|k| c[k].as_str().expect("text"))).collect();
+    assert_eq!(
+        lines,
+        [
+            ["scaling.stop", "", "", "moving racks"],
+            ["scaling.pause", "web", "in", "sale"],
+            ["scaling.pause", "web", "none", ""],
+            ["scaling.unfreeze", "web", "", ""],
+            ["scaling.mode", "web", "act", "tested"],
+            ["scaling.policy.put", "shop", "3", "more room"],
+            ["scaling.policy.delete", "shop", "", "gone"],
+        ]
+    );
+    let newest = bench.get("/api/v1/scaling/audit?limit=1").await.expect(200).json();
+    assert_eq!(
+        (newest["changes"].as_array().map(Vec::len), &newest["changes"][0]["actor"]),
+        (Some(1), &json!("operator"))
+    );
+}
+
+#[tokio::test]
 async fn reports_are_written_listed_and_sandboxed() {
     let bench = Bench::new();
     let head = ReportHead {
@@ -466,7 +518,7 @@ async fn the_ledger_is_added_up_by_what_is_asked_for() {
 #[tokio::test]
 async fn policies_pauses_and_freezes_go_to_whom_they_concern() {
     let bench = Bench::new();
-    assert_eq!(bench.get("/api/v1/scaling/policies").await.expect(200).json(), json!({"policies": []}));
+    assert_eq!(bench.get("/api/v1/scaling/policies").await.expect(200).json(), json!({"policies": [], "sentences": []}));
     bench.get("/api/v1/scaling/policies/web").await.expect(404);
     let headers = [("content-type", "application/json")];
     let put = async |path: &str, body: &str| bench.send(Method::PUT, path, &headers, body).await;
@@ -474,7 +526,9 @@ async fn policies_pauses_and_freezes_go_to_whom_they_concern() {
     put("/api/v1/scaling/policies/web?version=x", "{}").await.expect(400);
     put("/api/v1/scaling/policies/web", "{").await.expect(400);
     bench.send(Method::DELETE, "/api/v1/scaling/policies/web", &headers, "").await.expect(404);
-    bench.post("/api/v1/scaling/services/web/pause", &json!({"in": true})).await.expect(404);
+    bench.post("/api/v1/scaling/services/db/pause", &json!({"in": true})).await.expect(404);
     bench.post("/api/v1/scaling/services/web/pause", &json!({"up": true})).await.expect(400);
-    bench.post("/api/v1/scaling/services/web/unfreeze", &json!({})).await.expect(404);
+    bench.post("/api/v1/scaling/services/db/unfreeze", &json!({})).await.expect(404);
+    let audit = bench.catalog.audit_log(&TenantId::default(), 0).await.expect("read");
+    assert!(audit.is_empty(), "what failed is not in the log: {audit:?}");
 }

@@ -278,7 +278,75 @@ const scaled = () =>
     last_round_ms: Date.now() - 2000,
     hold_seconds: 15,
     notes: service === 'demo-service' ? ['this policy holds 15 s only; for a demo'] : [],
+    held: {
+      paused: pauses.get(service) ?? { in: false, out: false },
+      paused_by: 'operator',
+      paused_by_policy: { in: false, out: false },
+      frozen_since_ms: frozen.has(service) ? started : null,
+      frozen_reason: frozen.has(service) ? 'the orchestrator refused 3 times: no quota left' : '',
+      windows: [],
+    },
   }));
+
+const pauses = new Map();
+const frozen = new Set(['checkout']);
+const audit = [];
+const note = (action, subject, facts, why) => audit.unshift({ time_ms: Date.now(), actor: 'operator', action, subject, facts, why: why ?? '' });
+const freezeWindows = () => [
+  { name: 'sale', services: [], closes: { in: true, out: false }, open: true, from_ms: minuteStart() - 60 * MINUTE, to_ms: minuteStart() + 600 * MINUTE, days: [], start: '', end: '', time_zone: '' },
+  { name: 'settlement', services: ['checkout'], closes: { in: true, out: true }, open: false, from_ms: minuteStart() + 300 * MINUTE, to_ms: minuteStart() + 360 * MINUTE, days: ['mon', 'tue', 'wed', 'thu', 'fri'], start: '23:30', end: '00:30', time_zone: 'Asia/Shanghai' },
+];
+
+/** Kept policies by name: their versions, newest first. */
+const kept = new Map([
+  [
+    'checkout',
+    [
+      { version: 2, time_ms: started, actor: 'ann', policy: { service: 'checkout', max: 8, min: 2, mode: 'advise', targets: [{ kind: 'rps', value: 100 }] } },
+      { version: 1, time_ms: started - 60 * MINUTE, actor: 'bob', policy: { service: 'checkout', max: 4, targets: [{ kind: 'rps', value: 80 }] } },
+    ],
+  ],
+]);
+const keptPolicy = (name) => {
+  const last = kept.get(name)?.[0];
+  return last?.policy ? { name, service: last.policy.service, from_file: false, version: last.version, updated_at_ms: last.time_ms, actor: last.actor, problem: '', policy: last.policy } : null;
+};
+const filePolicy = { name: 'demo', service: 'demo-service', from_file: true, version: 0, updated_at_ms: null, actor: '', problem: '', policy: { service: 'demo-service', name: 'demo', min: 1, max: 8, mode: null, notes: [], targets: [{ kind: 'rps', value: 100, query: null }], hold: '15s' } };
+const policies = () => (size === 'empty' ? [] : [filePolicy, ...[...kept.keys()].map(keptPolicy).filter(Boolean)]);
+const mistakesOf = (policy) => [
+  ...(typeof policy.service === 'string' ? [] : [{ path: '', message: 'missing field `service`' }]),
+  ...(Number.isInteger(policy.max) && policy.max >= (policy.min ?? 1) ? [] : [{ path: 'max', message: `want a number from min (${policy.min ?? 1}) to 10000` }]),
+  ...(policy.targets ?? []).flatMap((target, at) => (['rps', 'cpu', 'promql'].includes(target?.kind) ? [] : [{ path: `targets[${at}].kind`, message: `unknown "${target?.kind}"; want rps, cpu or promql` }])),
+];
+
+async function policyCall(request, name, part, query) {
+  const object = name === 'demo' ? filePolicy : keptPolicy(name);
+  if (part === 'check') return { problems: mistakesOf(await body(request)) };
+  if (request.method === 'PUT') {
+    const policy = await body(request);
+    const version = (kept.get(name)?.[0].version ?? 0) + 1;
+    kept.set(name, [{ version, time_ms: Date.now(), actor: 'operator', policy }, ...(kept.get(name) ?? [])]);
+    note('scaling.policy.put', name, String(version), query.get('why'));
+    return { policy: keptPolicy(name) };
+  }
+  if (request.method === 'DELETE') {
+    kept.get(name)?.unshift({ version: kept.get(name)[0].version + 1, time_ms: Date.now(), actor: 'operator', policy: null });
+    note('scaling.policy.delete', name, '', query.get('why'));
+    return { name, removed: true };
+  }
+  return object || kept.has(name) ? { policy: object, versions: kept.get(name) ?? [] } : notFound;
+}
+
+function ledger(query) {
+  const by = query.get('by') ?? 'service';
+  const from = Number(query.get('from')) * 1000;
+  const to = Number(query.get('to')) * 1000;
+  const hours = Array.from({ length: Math.min(2000, Math.ceil((to - from) / (60 * MINUTE))) }, (_, at) => from + at * 60 * MINUTE);
+  const sum = (key, part) => ({ key, replica_seconds: 3600 * 7 * part * (by === 'hour' ? 1 : hours.length), cost: 0.04 * 7 * part * hours.length });
+  const keys = { service: [['demo-service', 0.7], ['checkout', 0.3]], team: [['shop', 0.3], ['', 0.7]], cluster: [['default', 1]] };
+  const rows = size === 'empty' ? [] : by === 'hour' ? hours.map((ms, at) => sum(String(ms), 0.6 + 0.4 * noise(3, at))) : keys[by].map(([key, part]) => sum(key, part));
+  return { from_ms: from, to_ms: to, by, rows, total: { ...sum('', 1), ...(size === 'empty' ? { replica_seconds: 0, cost: 0 } : {}) } };
+}
 
 const sources = () => [
   { name: 'host', kind: 'metrics', healthy: true, reading: '/proc', problem: '', delivered: 1_284_112, malformed: 0, last_ms: Date.now() - 2000 },
@@ -579,12 +647,21 @@ async function api(request, url, response) {
     case 'tickets':
       return { tickets };
     case 'scaling/services':
-      return { services: scaled(), stopped };
+      return { services: scaled(), stopped, freeze_windows: size === 'empty' ? [] : freezeWindows() };
+    case 'scaling/policies':
+      return { policies: policies() };
+    case 'scaling/ledger':
+      return ledger(query);
+    case 'scaling/audit':
+      return { changes: audit };
     case 'scaling/decisions':
       return { decisions: decisions().filter((one) => !query.get('service') || one.service === query.get('service')) };
-    case 'scaling/stop':
-      stopped = (await body(request)).stopped ? { since_ms: Date.now(), actor: 'operator' } : null;
+    case 'scaling/stop': {
+      const asked = await body(request);
+      stopped = asked.stopped ? { since_ms: Date.now(), actor: 'operator' } : null;
+      note(stopped ? 'scaling.stop' : 'scaling.resume', '', '', asked.why);
       return { stopped };
+    }
     case 'reports': {
       if (request.method === 'GET') return { reports };
       const asked = await body(request);
@@ -644,9 +721,23 @@ async function api(request, url, response) {
     return ticket;
   }
   if (parts[0] === 'scaling' && parts[3] === 'mode') {
-    modes.set(parts[2], (await body(request)).mode);
+    const asked = await body(request);
+    modes.set(parts[2], asked.mode);
+    note('scaling.mode', parts[2], asked.mode, asked.why);
     return {};
   }
+  if (parts[0] === 'scaling' && parts[3] === 'pause') {
+    const asked = await body(request);
+    pauses.set(parts[2], { in: Boolean(asked.in), out: Boolean(asked.out) });
+    note('scaling.pause', parts[2], asked.in ? (asked.out ? 'both' : 'in') : asked.out ? 'out' : 'none', asked.why);
+    return {};
+  }
+  if (parts[0] === 'scaling' && parts[3] === 'unfreeze') {
+    frozen.delete(parts[2]);
+    note('scaling.unfreeze', parts[2], '', (await body(request)).why);
+    return {};
+  }
+  if (parts[0] === 'scaling' && parts[1] === 'policies' && parts[2]) return policyCall(request, parts[2], parts[3], query);
   if (parts[0] === 'scaling' && parts[3] === 'approve') return {};
   if (parts[0] === 'reports' && parts[2] === 'html') {
     response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'" });

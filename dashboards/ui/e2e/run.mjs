@@ -2,7 +2,7 @@
 //
 //   TIDEWATCH_URL=http://127.0.0.1:9090 OUT=screenshots node e2e/run.mjs
 //
-// With ADVISING=SERVICE it also approves that service's waiting decision and switches its mode; with PICTURES=DIR it makes the
+// With ADVISING=SERVICE it also approves that service's waiting decision, switches its mode, and writes a policy; with PICTURES=DIR it makes the
 // README's pictures there.
 //
 // Visits every page at two widths, in both themes and languages; writes a screenshot of each; prints one line per group of
@@ -72,6 +72,10 @@ async function pageList() {
     ['alerts-history', '/alerts?tab=history'],
     ['alerts-rules', '/alerts?tab=rules'],
     ['autoscaling', '/autoscaling'],
+    ['autoscaling-policies', '/autoscaling?tab=policies'],
+    ['autoscaling-policy-new', '/autoscaling?tab=policies&policy=*new'],
+    ['autoscaling-holds', '/autoscaling?tab=holds'],
+    ['autoscaling-cost', '/autoscaling?tab=cost&from=now-1d'],
     ['reports', '/reports'],
     ['targets', '/targets'],
     ['status', '/status'],
@@ -570,6 +574,106 @@ async function scaling(browser) {
   await tab.close();
 }
 
+/** A person writes a policy with a mistake, mends and saves it, changes it, and removes it; a direction is paused meanwhile. */
+async function policies(browser) {
+  const tab = await openPage(browser, WIDTHS[0], 'en');
+  const { page } = tab;
+  const text = (key) => words.en[key];
+  const name = 'policy-of-the-browser-test';
+  const write = async (yaml) => {
+    const editor = page.locator('[data-editor="yaml"] .cm-content');
+    await editor.click({ timeout: READY_MS });
+    await page.keyboard.press('Control+a');
+    await page.keyboard.insertText(yaml);
+  };
+  const save = page.getByRole('button', { name: text('policy.save'), exact: true });
+  const confirm = async (verb, why) => {
+    await page.locator('dialog input').fill(why);
+    await page.locator('dialog').getByRole('button', { name: verb, exact: true }).click({ timeout: READY_MS });
+  };
+  const kept = () => api(`/api/v1/scaling/policies/${name}`);
+  const is = async (what, holds) => {
+    const deadline = Date.now() + READY_MS;
+    while (!(await holds())) {
+      if (Date.now() > deadline) throw new Error(`${what}: not within ${READY_MS / 1000} s`);
+      await page.waitForTimeout(100);
+    }
+  };
+  await goto(tab, '/autoscaling?tab=policies&policy=*new');
+  await page.evaluate(axeSource);
+  await scenario('a person writes a policy', tab, [
+    [
+      'a mistake is said with its line',
+      async () => {
+        await write(`service: ${name}\nmode: observe\nmin: 5\nmax: 2\ntargets: [{kind: rps, value: 100}]\n`);
+        await page.locator('.verdict', { hasText: 'Line 4' }).waitFor({ timeout: READY_MS });
+        if (!(await save.isDisabled())) throw new Error('it can be saved');
+        check('axe finds no violation', 'a policy with a mistake', await page.evaluate(axeProblems));
+        await shoot(tab, 'autoscaling-policy-mistake-1440-light-en');
+      },
+    ],
+    [
+      'it is mended and saved with a reason',
+      async () => {
+        await write(`service: ${name}\nmode: observe\nmax: 2\ntargets: [{kind: rps, value: 100}]\n`);
+        await save.click({ timeout: READY_MS });
+        await page.locator('dialog .diff').waitFor({ timeout: READY_MS });
+        check('axe finds no violation', 'a policy is saved', await page.evaluate(axeProblems));
+        await shoot(tab, 'autoscaling-policy-save-1440-light-en');
+        await confirm(text('policy.save'), 'browser test');
+        await is('version 1', async () => (await kept())?.policy?.version === 1);
+        await page.locator('.policy-name', { hasText: name }).waitFor({ timeout: READY_MS });
+      },
+    ],
+    [
+      'a change is the next version',
+      async () => {
+        await write(`service: ${name}\nmode: observe\nmax: 3\ntargets: [{kind: rps, value: 100}]\n`);
+        await page.keyboard.press('Control+Enter');
+        await is('the page may save', async () => (await page.locator('dialog').count()) > 0 || (await page.keyboard.press('Control+Enter'), false));
+        await confirm(text('policy.save'), '');
+        await is('version 2', async () => (await kept())?.policy?.version === 2);
+        await page.locator('.version-row').first().click({ timeout: READY_MS });
+        await page.locator('.diff-added', { hasText: 'max: 3' }).waitFor({ timeout: READY_MS });
+      },
+    ],
+    [
+      'it is removed, and its versions stay',
+      async () => {
+        await page.getByRole('button', { name: text('policy.delete'), exact: true }).click({ timeout: READY_MS });
+        await confirm(text('policy.delete'), 'done');
+        await is('it is gone', async () => (await kept())?.policy === null);
+        await page.locator('.version-row').nth(2).waitFor({ timeout: READY_MS });
+      },
+    ],
+    [
+      'a direction is paused and resumed',
+      async () => {
+        const first = (await api('/api/v1/scaling/services'))?.services[0]?.service;
+        const paused = async () => (await api('/api/v1/scaling/services'))?.services.find((row) => row.service === first)?.held.paused.in;
+        await goto(tab, `/autoscaling?service=${encodeURIComponent(first)}`);
+        for (const [key, closed] of [['pause.close.in', true], ['pause.open.in', false]]) {
+          await page.locator('.mode').getByRole('button', { name: text(key) }).click({ timeout: READY_MS });
+          await confirm(text(key), 'browser test');
+          await is(key, async () => (await paused()) === closed);
+        }
+      },
+    ],
+    [
+      'all of it stands in the history',
+      async () => {
+        await goto(tab, '/autoscaling?tab=holds');
+        for (const words of ['Saved version 2 of the policy', 'Removed the policy', 'Paused scale-in']) {
+          await page.locator('.changes', { hasText: words }).first().waitFor({ timeout: READY_MS });
+        }
+        await shoot(tab, 'autoscaling-history-1440-light-en');
+      },
+    ],
+  ]);
+  check('no error on the console', 'policies', tab.state.errors.slice(0, 3));
+  await tab.close();
+}
+
 /** What the README shows. */
 async function takePictures(browser) {
   const service = (await api('/api/v1/services'))?.services.filter((row) => row.autoscaled).find((row) => row.service !== advising)?.service ?? '';
@@ -619,7 +723,7 @@ const browser = await chromium.launch({
 try {
   if (pictures) await takePictures(browser);
   // What needs the load comes first: it does not last for ever.
-  if (advising) for (const part of [scaling, liveTail]) await part(browser);
+  if (advising) for (const part of [scaling, policies, liveTail]) await part(browser);
   await matrix(browser);
   if (!only) for (const part of [rail, keyboard, queries, language, unknownPage]) await part(browser);
 } finally {

@@ -23,7 +23,7 @@ const ROUTES: [string, ComponentType][] = [
   ['/logs', later('Logs')],
   ['/alerts', later('Alerts')],
   ['/tickets/:id', later('TicketPage')],
-  ['/autoscaling', later('Autoscaling')],
+  ['/autoscaling', lazy(() => import('./pages/Autoscaling').then(({ Autoscaling }) => ({ default: Autoscaling })))],
   ['/reports', later('Reports')],
   ['/targets', later('Targets')],
   ['/status', later('Status')],

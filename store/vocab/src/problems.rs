@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problem {
     /// The file it stands in; empty when the text did not come from a file.
     pub file: String,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ports::views::Paused;
 use crate::time::TimestampMs;
 
 /// How far the autoscaler may go with a service.
@@ -191,6 +192,52 @@ pub struct ScaledService {
     pub hold_seconds: f64,
     /// Notes a reader must see, such as "this policy holds 15 s only; for a demo".
     pub notes: Vec<String>,
+    /// What keeps it from being scaled besides its own load.
+    #[serde(default)]
+    pub held: Held,
+}
+
+/// What keeps a service from being scaled: people, calendars, failed tries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Held {
+    /// Directions that a person has closed.
+    pub paused: Paused,
+    /// Who closed them, or empty.
+    pub paused_by: String,
+    /// Directions that its policy closes.
+    pub paused_by_policy: Paused,
+    /// Since when it is left alone after failed tries.
+    pub frozen_since_ms: Option<TimestampMs>,
+    /// Why it is left alone, or empty.
+    pub frozen_reason: String,
+    /// Names of the freeze windows that are open for it.
+    pub windows: Vec<String>,
+}
+
+/// A freeze window as it is shown: a time in which nothing is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ShownWindow {
+    /// Its name.
+    pub name: String,
+    /// Services it is for; all when empty.
+    pub services: Vec<String>,
+    /// What it closes.
+    pub closes: Paused,
+    /// Whether it is open now.
+    pub open: bool,
+    /// When it begins: the present or next time of a weekly one. `None` when there is no next time.
+    pub from_ms: Option<TimestampMs>,
+    /// First moment after it.
+    pub to_ms: Option<TimestampMs>,
+    /// Days on which a weekly one begins: `mon` …; empty for one that comes once.
+    pub days: Vec<String>,
+    /// Time of day at which a weekly one begins, or empty.
+    pub start: String,
+    /// Time of day at which a weekly one ends, or empty.
+    pub end: String,
+    /// Where the clock of a weekly one hangs, or empty.
+    pub time_zone: String,
 }
 
 /// A policy as it is shown, kept and changed by people.

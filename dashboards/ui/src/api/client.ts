@@ -112,6 +112,12 @@ export async function sendJson<T>(path: string, body: unknown, signal?: AbortSig
   return (await send(path, init)) as T;
 }
 
+/** Puts or removes a thing. */
+export async function changeJson<T>(method: 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
+  const init = { method, body: body === undefined ? undefined : JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
+  return (await send(path, init)) as T;
+}
+
 /** `path?a=1&b=2`, leaving out what is undefined, null or empty. */
 export function withParams(path: string, params: Record<string, string | number | boolean | null | undefined>): string {
   const search = new URLSearchParams();

@@ -301,6 +301,82 @@ export interface Decision {
   finished_at_ms: N;
 }
 
+/** Directions in which a service is not scaled. */
+export interface Paused {
+  in: boolean;
+  out: boolean;
+}
+
+/** What keeps a service from being scaled besides its own load. */
+export interface Held {
+  paused: Paused;
+  paused_by: string;
+  paused_by_policy: Paused;
+  frozen_since_ms: N;
+  frozen_reason: string;
+  /** Names of the freeze windows that are open for it. */
+  windows: string[];
+}
+
+export interface FreezeWindow {
+  name: string;
+  /** All when empty. */
+  services: string[];
+  closes: Paused;
+  open: boolean;
+  from_ms: N;
+  to_ms: N;
+  /** Of a weekly one. */
+  days: string[];
+  start: string;
+  end: string;
+  time_zone: string;
+}
+
+export interface PolicyObject {
+  name: string;
+  service: string;
+  from_file: boolean;
+  version: number;
+  updated_at_ms: N;
+  actor: string;
+  /** Why it is not in force, or empty. */
+  problem: string;
+  policy: unknown;
+}
+
+export interface PolicyVersion {
+  version: number;
+  time_ms: number;
+  actor: string;
+  /** Null when this version is its removal. */
+  policy: unknown;
+}
+
+/** A change that a person made to scaling. */
+export interface AuditLine {
+  time_ms: number;
+  actor: string;
+  action: string;
+  subject: string;
+  facts: string;
+  why: string;
+}
+
+export interface LedgerSum {
+  key: string;
+  replica_seconds: number;
+  cost: number;
+}
+
+export interface Ledger {
+  from_ms: number;
+  to_ms: number;
+  by: string;
+  rows: LedgerSum[];
+  total: LedgerSum;
+}
+
 export interface ScaledService {
   cluster: string;
   service: string;
@@ -322,6 +398,7 @@ export interface ScaledService {
   last_round_ms: N;
   hold_seconds: number;
   notes: string[];
+  held: Held;
 }
 
 export interface Stopped {

@@ -88,6 +88,11 @@ export function buildFrame(parts: Part[], steps: Steps): Frame {
   return { times, lines: [...top, ...others], hidden: drawn.length - top.length };
 }
 
+/** The line that is called so. */
+export function labelled(frame: Frame, label: string): Line | undefined {
+  return frame.lines.find((line) => line.label === label);
+}
+
 export function summarise(values: (number | null)[]): { last: number | null; mean: number | null; max: number | null } {
   let sum = 0;
   let known = 0;
@@ -103,9 +108,11 @@ export function summarise(values: (number | null)[]): { last: number | null; mea
   return { last, mean: known ? sum / known : null, max };
 }
 
+/** A text as one field of a CSV. */
+export const quote = (text: string) => `"${text.replaceAll('"', '""')}"`;
+
 /** The frame as CSV: one row per time, one column per line. */
 export function toCsv(frame: Frame): string {
-  const quote = (text: string) => `"${text.replaceAll('"', '""')}"`;
   const head = ['time', ...frame.lines.map((line) => quote(line.label))].join(',');
   const rows = frame.times.map((time, at) =>
     [new Date(time * 1000).toISOString(), ...frame.lines.map((line) => line.values[at] ?? '')].join(','),

@@ -2,7 +2,7 @@
 import { summarise, type Frame, type Line } from './frame';
 
 /** Selects a series that the autoscaler writes about a service. */
-export function scalingSeries(name: 'wanted' | 'ready', service: { cluster: string; service: string }): string {
+export function scalingSeries(name: 'wanted' | 'ready' | 'decided', service: { cluster: string; service: string }): string {
   return `max(tidewatch_scaling_${name}_replicas{cluster=${JSON.stringify(service.cluster)}, service=${JSON.stringify(service.service)}})`;
 }
 
@@ -15,8 +15,8 @@ export function withCapacity(frame: Frame, replicas: Frame, perReplica: number |
     const count = at.get(time) ?? null;
     return count === null ? null : count * perReplica;
   });
-  const line: Line = { key: 'capacity', label, labels: {}, kind: 'step', colour: wanted.colour, values, ...summarise(values) };
-  // The load keeps its own hue beside it.
+  // The load has the first hue; the capacity that of the replicas, unless it is the same.
+  const line: Line = { key: 'capacity', label, labels: {}, kind: 'step', colour: wanted.colour || 1, values, ...summarise(values) };
   const lines = frame.lines.map((other) => ({ ...other, colour: 0 }));
   return { ...frame, lines: [...lines, line] };
 }

@@ -13,6 +13,7 @@ import { Panel, Ready } from '../ui/Panel';
 import { Table, type Column } from '../ui/Table';
 import { DecisionList } from './decisions';
 import { AlertList, Changes, Facts, HostLink, Replicas, Sentence, Value } from './parts';
+import { NEW_POLICY, policyPath } from './scaling/paths';
 import { ReadyMark } from './Services';
 
 export function Service() {
@@ -79,7 +80,10 @@ function Body({ data, reload }: { data: ServiceDetail; reload: () => void }) {
           {data.decisions.length > 0 ? (
             <DecisionList decisions={data.decisions} onChanged={reload} />
           ) : (
-            <p className="hint pad">{t(row.autoscaled ? 'decisions.none' : 'service.not_scaled')}</p>
+            <p className="hint pad">
+              {t(row.autoscaled ? 'decisions.none' : 'service.not_scaled')}{' '}
+              {!row.autoscaled && <To path={policyPath(NEW_POLICY, row.service)}>{t('service.scale_it')}</To>}
+            </p>
           )}
         </Panel>
         <Panel title={t('overview.changes')}>

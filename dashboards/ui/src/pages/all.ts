@@ -1,6 +1,6 @@
-// The pages behind the first one, as one chunk: together they compress far better than one by one.
+// The pages behind the first one, as one chunk: together they compress far better than one by one. Autoscaling, with its
+// tabs, is a chunk of its own.
 export { Alerts } from './Alerts';
-export { Autoscaling } from './Autoscaling';
 export { Explore } from './Explore';
 export { Host } from './Host';
 export { Hosts } from './Hosts';

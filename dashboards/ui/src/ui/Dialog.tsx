@@ -1,5 +1,5 @@
 // A box over the page that holds the keyboard until it is closed.
-import { useEffect, useId, useRef, type ReactNode } from 'react';
+import { useEffect, useId, useRef, useState, type ReactNode } from 'react';
 import { useWords } from '../i18n';
 import { Icon } from './Icon';
 
@@ -19,6 +19,8 @@ export function Dialog({ title, onClose, children, className = '', bare }: Props
   useEffect(() => {
     const dialog = ref.current;
     if (!dialog?.open) dialog?.showModal();
+    // What is asked for first, else what the browser chooses.
+    dialog?.querySelector<HTMLElement>('[data-first]')?.focus();
     return () => dialog?.close();
   }, []);
   return (
@@ -49,12 +51,18 @@ export function Dialog({ title, onClose, children, className = '', bare }: Props
   );
 }
 
-/** Asks before something that is felt elsewhere. */
+/** Longest reason that the server takes. */
+const WHY_MAX = 500;
+
+/** Asks before something that is felt elsewhere, and why it is done where that is kept. */
 export function Confirm({
   title,
   text,
   verb,
   danger,
+  asksWhy,
+  children,
+  className,
   onConfirm,
   onClose,
 }: {
@@ -62,27 +70,41 @@ export function Confirm({
   text: string;
   verb: string;
   danger?: boolean;
-  onConfirm: () => void;
+  asksWhy?: boolean;
+  children?: ReactNode;
+  className?: string;
+  onConfirm: (why: string) => void;
   onClose: () => void;
 }) {
   const { t } = useWords();
+  const [why, setWhy] = useState('');
   return (
-    <Dialog title={title} onClose={onClose}>
-      <p>{text}</p>
-      <div className="dialog-actions">
-        <button className="button" onClick={onClose}>
-          {t('action.cancel')}
-        </button>
-        <button
-          className={danger ? 'button danger' : 'button primary'}
-          onClick={() => {
-            onConfirm();
-            onClose();
-          }}
-        >
-          {verb}
-        </button>
-      </div>
+    <Dialog title={title} onClose={onClose} className={className}>
+      <form
+        className="dialog-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          onConfirm(why.trim());
+          onClose();
+        }}
+      >
+        <p>{text}</p>
+        {children}
+        {asksWhy && (
+          <label className="why">
+            {t('action.why')}
+            <input value={why} onChange={(event) => setWhy(event.target.value)} maxLength={WHY_MAX} placeholder={t('action.why_placeholder')} data-first />
+          </label>
+        )}
+        <div className="dialog-actions">
+          <button type="button" className="button" onClick={onClose}>
+            {t('action.cancel')}
+          </button>
+          <button type="submit" className={danger ? 'button danger' : 'button primary'} data-first={asksWhy ? undefined : true}>
+            {verb}
+          </button>
+        </div>
+      </form>
     </Dialog>
   );
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::alert::Alert;
 use crate::error::{PortError, PortResult};
 use crate::labels::Labels;
-use crate::scaling::{PolicyObject, PolicyVersion, ScaledService, ScalingMode};
+use crate::problems::Problem;
+use crate::scaling::{PolicyObject, PolicyVersion, ScaledService, ScalingMode, ShownWindow};
 use crate::tenant::TenantId;
 use crate::time::TimestampMs;
 
@@ -261,6 +262,22 @@ pub trait ScalingView: Send + Sync + Debug {
         _actor: &str,
     ) -> PortResult<PolicyObject> {
         Err(nothing_scaled(name))
+    }
+    /// All that is wrong with a policy, without keeping it; key paths begin at the policy.
+    ///
+    /// # Errors
+    /// The catalog's.
+    async fn check_policy(
+        &self,
+        _tenant: &TenantId,
+        name: &str,
+        _policy: &serde_json::Value,
+    ) -> PortResult<Vec<Problem>> {
+        Err(nothing_scaled(name))
+    }
+    /// The freeze windows of the configuration, in its order.
+    async fn freeze_windows(&self, _tenant: &TenantId) -> Vec<ShownWindow> {
+        Vec::new()
     }
     /// Removes a kept policy; its versions stay.
     ///

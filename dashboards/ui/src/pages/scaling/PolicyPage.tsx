@@ -1,0 +1,310 @@
+// One policy: its YAML in an editor that says what is wrong where, its versions, and what each changed.
+import { useEffect, useMemo, useRef, useState } from 'react';
+import { changeJson, getJson, sendJson, withParams, ApiError } from '../../api/client';
+import type { PolicyObject, PolicyVersion } from '../../api/types';
+import { useLoad } from '../../api/useApi';
+import YamlEditor from '../../editor/YamlEditor';
+import { useWords } from '../../i18n';
+import { Confirm } from '../../ui/Dialog';
+import { useParam } from '../../ui/links';
+import { Mark } from '../../ui/Mark';
+import { Panel, Ready } from '../../ui/Panel';
+import { Time } from '../parts';
+import { useChange } from './change';
+import { diffLines } from './diff';
+import { NEW_POLICY } from './paths';
+import { lineAt, locate, POLICY_KEYS, readPolicy, template, toYaml, withoutUnset, type Mistake } from './policyText';
+
+interface Kept {
+  policy: PolicyObject | null;
+  versions: PolicyVersion[];
+}
+
+/** How long after the last key the server is asked. */
+const SETTLE_MS = 500;
+
+const apiPath = (name: string) => `/api/v1/scaling/policies/${encodeURIComponent(name)}`;
+
+const NOTHING: Kept = { policy: null, versions: [] };
+
+export default function PolicyPage() {
+  const { t } = useWords();
+  const [name, setName] = useParam('policy');
+  // A refresh must not take away what one writes, so it is loaded once and after each change.
+  const load = (signal: AbortSignal) => (name === NEW_POLICY ? Promise.resolve(NOTHING) : getJson<Kept>(apiPath(name), signal));
+  const loaded = useLoad<Kept>(name, load, true);
+  return (
+    <>
+      <button className="link back" onClick={() => setName(null)}>
+        ← {t('policies.all')}
+      </button>
+      <Ready loaded={loaded} rows={8}>
+        {(kept) => <Editing key={kept.policy?.version ?? 'none'} kept={kept} name={name} reload={loaded.reload} onName={setName} />}
+      </Ready>
+    </>
+  );
+}
+
+function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; reload: () => void; onName: (name: string | null) => void }) {
+  const { t, say } = useWords();
+  const [forService] = useParam('for');
+  const { policy, versions } = kept;
+  const isNew = name === NEW_POLICY;
+  const fromFile = policy?.from_file ?? false;
+  const present = useMemo(() => (policy ? toYaml(fromFile ? withoutUnset(policy.policy) : policy.policy) : ''), [policy, fromFile]);
+  const [text, setText] = useState(() => (policy ? present : isNew ? template(forService) : lastText(versions)));
+  const read = useMemo(() => readPolicy(text, t('policy.not_mapping')), [text, t]);
+  const target = isNew ? nameIn(read.policy) : name;
+  const check = useCheck(target, fromFile ? null : read.policy);
+  const mistakes = useMemo<Mistake[]>(
+    () => [...read.mistakes, ...check.problems.map((problem) => ({ ...problem, range: locate(read.document, problem.path) }))],
+    [read, check.problems],
+  );
+  const marks = useMemo(
+    () => mistakes.flatMap(({ range, message }) => (range ? [{ ...range, message }] : [])),
+    [mistakes],
+  );
+  const goTo = useRef<((offset: number) => void) | null>(null);
+  const [asking, setAsking] = useState<'save' | 'delete' | null>(null);
+  const changed = text !== present;
+  // Kept is what the text means: neither comments nor how it is laid out.
+  const meant = useMemo(() => (read.policy ? toYaml(read.policy) : text), [read, text]);
+  const canSave = !fromFile && meant !== present && read.policy !== null && mistakes.length === 0 && check.settled && target !== '';
+  const done = () => {
+    if (isNew) onName(target);
+    else reload();
+  };
+  const change = useChange(done);
+  const save = (why: string) =>
+    change.run(() => changeJson('PUT', withParams(apiPath(target), { version: String(policy?.version ?? 0), why }), read.policy));
+  // Unsaved text is not lost by a slip.
+  useEffect(() => {
+    if (!changed || fromFile) return;
+    const leave = (event: BeforeUnloadEvent) => event.preventDefault();
+    window.addEventListener('beforeunload', leave);
+    return () => window.removeEventListener('beforeunload', leave);
+  }, [changed, fromFile]);
+  return (
+    <>
+      <div className="policy-head">
+        <h1 className="policy-name">{isNew ? t('policies.new') : name}</h1>
+        {policy && (
+          <Mark
+            kind={policy.problem ? 'critical' : 'ok'}
+            word={policy.problem ? t('policies.not_in_force') : t('policies.in_force')}
+          />
+        )}
+        <span className="hint">
+          {fromFile ? (
+            t('policy.from_file')
+          ) : policy ? (
+            <>
+              {t('policies.version', { version: String(policy.version) })} · {policy.actor} · <Time ms={policy.updated_at_ms} relative />
+            </>
+          ) : (
+            !isNew && t('policy.removed')
+          )}
+        </span>
+      </div>
+      {policy?.problem && <p className="note">{say(policy.problem)}</p>}
+      <Panel
+        title={t('policy.text')}
+        note={fromFile ? t('policy.read_only') : t('policy.keys')}
+        actions={
+          !fromFile && (
+            <>
+              {policy && (
+                <button className="button small danger-quiet" onClick={() => setAsking('delete')}>
+                  {t('policy.delete')}
+                </button>
+              )}
+              <button className="button small" disabled={!changed} onClick={() => setText(policy ? present : template(forService))}>
+                {t('policy.revert')}
+              </button>
+              <button className="button small primary" disabled={!canSave || change.busy} onClick={() => setAsking('save')}>
+                {t('policy.save')}
+              </button>
+            </>
+          )
+        }
+      >
+        <div className={mistakes.length ? 'yaml-box wrong' : 'yaml-box'}>
+          <YamlEditor
+            value={text}
+            onChange={setText}
+            onSave={() => canSave && setAsking('save')}
+            mistakes={marks}
+            label={t('policy.text')}
+            readOnly={fromFile}
+            keys={POLICY_KEYS}
+            goTo={goTo}
+          />
+        </div>
+        {!fromFile && <Verdict mistakes={mistakes} text={text} settled={check.settled} failed={check.failed} goTo={(offset) => goTo.current?.(offset)} />}
+        {change.problem && (
+          <p className="form-error pad" role="alert">
+            {change.problem}
+          </p>
+        )}
+      </Panel>
+      {versions.length > 0 && <Versions versions={versions} onTake={setText} />}
+      {asking === 'save' && (
+        <Confirm
+          title={t('policy.save_title', { name: target, version: String((policy?.version ?? 0) + 1) })}
+          text={t('policy.save_text')}
+          verb={t('policy.save')}
+          asksWhy
+          className="wide"
+          onConfirm={save}
+          onClose={() => setAsking(null)}
+        >
+          <Diff before={present} after={meant} />
+        </Confirm>
+      )}
+      {asking === 'delete' && (
+        <Confirm
+          title={t('policy.delete_title', { name })}
+          text={t('policy.delete_text', { service: policy?.service })}
+          verb={t('policy.delete')}
+          danger
+          asksWhy
+          onConfirm={(why) => change.run(() => changeJson('DELETE', withParams(apiPath(name), { why })))}
+          onClose={() => setAsking(null)}
+        />
+      )}
+    </>
+  );
+}
+
+/** The name that a new policy is kept under. */
+function nameIn(policy: Record<string, unknown> | null): string {
+  const name = policy?.name ?? policy?.service;
+  return typeof name === 'string' ? name : '';
+}
+
+/** Of a policy that was removed: what it was before. */
+function lastText(versions: PolicyVersion[]): string {
+  const last = versions.find((version) => version.policy !== null);
+  return last ? toYaml(last.policy) : '';
+}
+
+interface Checked {
+  problems: { path: string; message: string }[];
+  /** Whether the answer is about the text as it stands. */
+  settled: boolean;
+  /** Why there is no answer, or empty. */
+  failed: string;
+}
+
+/** Asks the server what is wrong, a little after the last change. */
+function useCheck(name: string, policy: Record<string, unknown> | null): Checked {
+  const [state, setState] = useState<Checked & { about: string }>({ problems: [], settled: false, failed: '', about: '' });
+  const about = policy ? JSON.stringify([name, policy]) : '';
+  useEffect(() => {
+    if (!about) return;
+    const control = new AbortController();
+    const timer = window.setTimeout(() => {
+      const [asked, body] = JSON.parse(about) as [string, unknown];
+      // Without a service there is no name; the server says so of any name.
+      sendJson<{ problems: Checked['problems'] }>(`${apiPath(asked || 'new')}/check`, body, control.signal)
+        .then((answer) => setState({ problems: answer.problems, settled: true, failed: '', about }))
+        .catch((cause: unknown) => {
+          if (control.signal.aborted) return;
+          setState({ problems: [], settled: true, failed: cause instanceof ApiError ? cause.message : String(cause), about });
+        });
+    }, SETTLE_MS);
+    return () => {
+      window.clearTimeout(timer);
+      control.abort();
+    };
+  }, [about]);
+  const none = useRef<Checked['problems']>([]);
+  if (state.about !== about) return { problems: none.current, settled: false, failed: '' };
+  return state;
+}
+
+/** What is wrong, each with its line; a click goes there. */
+function Verdict({ mistakes, text, settled, failed, goTo }: { mistakes: Mistake[]; text: string; settled: boolean; failed: string; goTo: (offset: number) => void }) {
+  const { t } = useWords();
+  if (mistakes.length === 0) {
+    return (
+      <p className="hint pad" role="status">
+        {failed ? t('policy.unchecked', { reason: failed }) : settled ? <Mark kind="ok" word={t('policy.right')} /> : t('policy.checking')}
+      </p>
+    );
+  }
+  return (
+    <div role="alert">
+      <ul className="verdict">
+        {mistakes.map(({ message, path, range }, at) => (
+          <li key={`${path} ${message} ${at}`} data-row tabIndex={-1}>
+            <Mark kind="critical" bare />
+            {range ? (
+              <button className="link" onClick={() => goTo(range.from)}>
+                {t('policy.line', { line: String(lineAt(text, range.from).line) })}
+              </button>
+            ) : null}
+            {path && <code>{path}</code>}
+            <span>{message}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+/** What changed, line by line. */
+function Diff({ before, after }: { before: string; after: string }) {
+  const { t } = useWords();
+  const lines = useMemo(() => diffLines(before, after), [before, after]);
+  if (lines.every((line) => line.kind === 'same')) return <p className="hint pad">{t('policy.same')}</p>;
+  const sign = { same: ' ', added: '+', removed: '−' };
+  return (
+    <pre className="diff" tabIndex={0} role="group" aria-label={t('policy.diff')}>
+      {lines.map((line, at) => (
+        <span key={at} className={`diff-${line.kind}`}>
+          <span aria-hidden="true">{sign[line.kind]} </span>
+          {line.kind !== 'same' && <span className="sr">{t(`policy.diff.${line.kind}`)} </span>}
+          {line.text}
+          {'\n'}
+        </span>
+      ))}
+    </pre>
+  );
+}
+
+function Versions({ versions, onTake }: { versions: PolicyVersion[]; onTake: (text: string) => void }) {
+  const { t } = useWords();
+  const [open, setOpen] = useParam('version');
+  return (
+    <Panel title={t('policy.versions')} note={t('policy.versions_note')}>
+      <ol className="versions">
+        {versions.map((version, at) => {
+          const isOpen = open === String(version.version);
+          const before = versions[at + 1]?.policy ?? null;
+          const toggle = () => setOpen(isOpen ? null : String(version.version), { replace: true });
+          return (
+            <li key={version.version} data-row tabIndex={-1} onKeyDown={(event) => event.key === 'Enter' && event.target === event.currentTarget && toggle()}>
+              <button className="version-row" aria-expanded={isOpen} onClick={toggle}>
+                <b>{t('policies.version', { version: String(version.version) })}</b>
+                <Time ms={version.time_ms} />
+                <span>{version.actor}</span>
+                {version.policy === null && <Mark kind="muted" word={t('policy.removed')} />}
+              </button>
+              {isOpen && (
+                <div className="version-detail">
+                  <Diff before={before === null ? '' : toYaml(before)} after={version.policy === null ? '' : toYaml(version.policy)} />
+                  {version.policy !== null && (
+                    <button className="button small" onClick={() => onTake(toYaml(version.policy))}>
+                      {t('policy.take')}
+                    </button>
+                  )}
+                </div>
+              )}
+            </li>
+          );
+        })}
+      </ol>
+    </Panel>
+  );
+}

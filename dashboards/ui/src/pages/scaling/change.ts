@@ -1,0 +1,25 @@
+// A change that a person makes: sent, answered, or refused in words.
+import { useState } from 'react';
+
+export interface ChangeState {
+  /** Why the last one was refused, or empty. */
+  problem: string;
+  busy: boolean;
+  run: (send: () => Promise<unknown>) => void;
+}
+
+export function useChange(onDone: () => void): ChangeState {
+  const [problem, setProblem] = useState('');
+  const [busy, setBusy] = useState(false);
+  const run = (send: () => Promise<unknown>) => {
+    setBusy(true);
+    send()
+      .then(() => {
+        setProblem('');
+        onDone();
+      })
+      .catch((cause: Error) => setProblem(cause.message))
+      .finally(() => setBusy(false));
+  };
+  return { problem, busy, run };
+}

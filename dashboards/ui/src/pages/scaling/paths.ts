@@ -1,0 +1,11 @@
+// Where policies are found in the page.
+
+/** Stands for the name of a policy that is yet to be written; no policy can be called so. */
+export const NEW_POLICY = '*new';
+
+/** The page of a policy; a new one may begin with a service. */
+export function policyPath(name: string, service = ''): string {
+  const params = new URLSearchParams({ tab: 'policies', policy: name });
+  if (service) params.set('for', service);
+  return `/autoscaling?${params}`;
+}
