@@ -8,13 +8,14 @@ use vocab::Sentence;
 use vocab::sentence::read_all;
 
 /// Members of an answer that hold words for people.
-const PROSE: [&str; 15] = [
+const PROSE: [&str; 16] = [
     "frozen_reason",
     "health_reason",
     "last_result",
     "note",
     "notes",
     "problem",
+    "reading",
     "reason",
     "result",
     "status",

@@ -518,7 +518,10 @@ async fn the_ledger_is_added_up_by_what_is_asked_for() {
 #[tokio::test]
 async fn policies_pauses_and_freezes_go_to_whom_they_concern() {
     let bench = Bench::new();
-    assert_eq!(bench.get("/api/v1/scaling/policies").await.expect(200).json(), json!({"policies": [], "sentences": []}));
+    assert_eq!(
+        bench.get("/api/v1/scaling/policies").await.expect(200).json(),
+        json!({"policies": [], "sentences": []})
+    );
     bench.get("/api/v1/scaling/policies/web").await.expect(404);
     let headers = [("content-type", "application/json")];
     let put = async |path: &str, body: &str| bench.send(Method::PUT, path, &headers, body).await;

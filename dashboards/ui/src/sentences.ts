@@ -14,6 +14,9 @@ export type SaidCatalogue = Record<string, string>;
 /** Sentences remembered at most; the oldest go first. */
 const REMEMBERED = 5000;
 
+/** Arguments whose words the catalogue has. */
+const NAMED = new Set(['unit', 'method']);
+
 const known = new Map<string, Said>();
 
 /** Takes note of the sentences in an answer. */
@@ -42,7 +45,8 @@ function fill(catalogue: SaidCatalogue, said: Said): string {
   const arg = (name: string) => {
     const value = said.args[name];
     if (Array.isArray(value)) return value.map((inner) => fill(catalogue, inner)).join(value.some((inner) => inner.key === 'guard.unknown_metric' || inner.key === 'load.each') ? '、' : '；');
-    return name === 'unit' ? (catalogue[`unit.${value}`] ?? value ?? '') : (value ?? '');
+    // Some words have a name in every language.
+    return NAMED.has(name) ? (catalogue[`${name}.${value}`] ?? value ?? '') : (value ?? '');
   };
   const has = (part: string) => [...part.matchAll(/\{\{(\w+)\}\}/g)].every((hole) => (hole[1] ?? '') in said.args);
   return template

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { BatchResult, Chart, RawValue } from '../src/api/types';
 import { forecastParts, horizonMs } from '../src/chart/forecast';
-import { buildFrame, legendText, MAX_LINES, parseValue, toCsv } from '../src/chart/frame';
+import { buildFrame, legendText, MAX_LINES, parseValue, toCsv, topOf, type Line } from '../src/chart/frame';
 import { assignColours, hash, labelKey, SERIES_COLOURS } from '../src/chart/palette';
 import { scalingSeries, withCapacity } from '../src/chart/scaling';
 import { frameOf, queriesOf } from '../src/chart/served';
@@ -101,6 +101,20 @@ describe('forecasts', () => {
       ['lower', null, 4],
     ]);
     expect(new Set(frame.lines.map((line) => line.colour)).size).toBe(1);
+  });
+
+  test('about another time than the chart’s are left out', () => {
+    const [part] = forecastParts(result({ labels: { quantile: 'mean', horizon: '1d' }, points: [[10_000, 5]] }), 'load');
+    expect(buildFrame(part ? [part] : [], STEPS).lines).toEqual([]);
+  });
+
+  test('do not press the lines down', () => {
+    const line = (kind: Line['kind'], max: number | null) => ({ kind, max }) as Line;
+    expect(topOf([line('line', 10), line('upper', 12)], [])).toBe(12);
+    expect(topOf([line('line', 10), line('mean', 11), line('upper', 90)], [])).toBe(22);
+    expect(topOf([line('line', 10), line('upper', 90)], [60])).toBe(90);
+    expect(topOf([line('line', null), line('upper', 90)], [])).toBe(90);
+    expect(topOf([], [])).toBe(0);
   });
 
   test('an edge alone is a line', () => {

@@ -170,8 +170,9 @@ describe('the ledger', () => {
 
   test('has a gap where nothing was counted', () => {
     const frame = hourly(rows, 0, 10_800_000, 'replicas');
-    expect(frame.times).toEqual([0, 3600, 7200]);
-    expect(frame.lines[0]?.values).toEqual([1, null, 2]);
+    expect(frame.times).toEqual([0, 3600, 7200, 10_800]);
+    expect(frame.lines[0]?.values).toEqual([1, null, 2, 2]);
+    expect(frame.lines[0]?.mean).toBe(1.5);
     expect(hourly([], 0, 7_200_000, 'replicas').lines).toEqual([]);
   });
 

@@ -16,7 +16,7 @@ const book = new Map(
     }),
 );
 const catalogue: Record<string, string> = zh;
-const own = Object.keys(catalogue).filter((key) => !key.startsWith('unit.'));
+const own = Object.keys(catalogue).filter((key) => !/^(unit|method)\./.test(key));
 const holes = (text: string, form: RegExp) => [...new Set([...text.matchAll(form)].map((match) => match[1]))].sort();
 
 const said = (key: string, args: Said['args'], text: string): Said => ({ key, args, text });
@@ -53,6 +53,11 @@ describe('a sentence', () => {
     const why = [rounded(), said('guard.bounds', { min: '1', max: '5' }, 'bounds'), said('', {}, 'my own words')];
     remember({ sentences: [said('decision.added', { count: '4', from: '1', to: '5', why }, 'A')] });
     expect(sayIn(catalogue, 'A')).toBe('扩容 4 个副本，1 → 5：412 CPU 核 ÷ 每副本 100 = 4.12，进位为 5；策略允许 1 到 5 个副本；my own words');
+  });
+
+  test('names the planner’s method', () => {
+    remember({ sentences: [said('need.plan', { load: '4', to: '2', method: [said('plan.method', { method: 'day', price: '0.5', minutes: '5' }, 'day at idle price 0.5, held 5 min')] }, 'D')] });
+    expect(sayIn(catalogue, 'D')).toBe('现在要求的副本就绪时预计 4，计划 2 个（按日周期，空闲价格 0.5，保持 5 分钟）');
   });
 
   test('leaves out what is not known', () => {

@@ -7,7 +7,7 @@ import { formatValue, type Unit } from '../format/units';
 import { useWords } from '../i18n';
 import { useTheme } from '../theme';
 import { useTime } from '../time/TimeContext';
-import type { Frame, Line } from './frame';
+import { topOf, type Frame, type Line } from './frame';
 import { showLines } from './shown';
 
 export interface Threshold {
@@ -92,10 +92,11 @@ export function Plot({ frame, unit, height, thresholds, isolated, highlighted, l
         y: logScale
           ? { distr: 3 }
           : {
-              range: (_u, low, high) => {
+              range: (_u, low) => {
                 // Zero belongs to the picture; some air above the highest value.
-                const lines = live.current.thresholds.map((threshold) => threshold.value);
-                const top = Math.max(high ?? 0, 0, ...lines);
+                const { frame, thresholds, isolated } = live.current;
+                const shown = isolated.size > 0 ? frame.lines.filter((line) => isolated.has(line.key)) : frame.lines;
+                const top = topOf(shown, thresholds.map((threshold) => threshold.value));
                 const bottom = Math.min(low ?? 0, 0);
                 return top === bottom ? [bottom, bottom + 1] : [bottom * 1.05, top * 1.08];
               },

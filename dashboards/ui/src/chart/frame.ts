@@ -78,7 +78,8 @@ export function buildFrame(parts: Part[], steps: Steps): Frame {
     }
   });
   const drawn = lines.filter((line) => line.kind === 'line' || line.kind === 'step');
-  const others = lines.filter((line) => line.kind !== 'line' && line.kind !== 'step');
+  // A forecast about another time than the frame's is not in it.
+  const others = lines.filter((line) => line.kind !== 'line' && line.kind !== 'step' && line.max !== null);
   const top = drawn.length > MAX_LINES ? [...drawn].sort((a, b) => (b.last ?? -Infinity) - (a.last ?? -Infinity)).slice(0, MAX_LINES) : drawn;
   // A plain legend (one named line) hashes by its name, so that "RPS" is the same everywhere.
   const colours = assignColours(top.map((line) => labelKey(line.labels) + (Object.keys(line.labels).length ? '' : line.label) || line.label));
@@ -86,6 +87,18 @@ export function buildFrame(parts: Part[], steps: Steps): Frame {
   // A forecast has the hue of what it forecasts.
   others.forEach((line) => (line.colour = top[0]?.colour ?? 0));
   return { times, lines: [...top, ...others], hidden: drawn.length - top.length };
+}
+
+/** A forecast's edge may be so many times as high as what was; what is beyond is cut. */
+const EDGE_TIMES = 2;
+
+/** Up to where a chart is drawn: all lines and limits, and edges of a forecast as far as they leave the lines readable. */
+export function topOf(lines: Line[], limits: number[]): number {
+  const highest = (wanted: Line[]) => Math.max(0, ...wanted.map((line) => line.max ?? 0));
+  const isEdge = (line: Line) => line.kind === 'upper' || line.kind === 'lower';
+  const drawn = Math.max(highest(lines.filter((line) => !isEdge(line))), ...limits, 0);
+  const edges = highest(lines.filter(isEdge));
+  return drawn === 0 ? edges : Math.max(drawn, Math.min(edges, drawn * EDGE_TIMES));
 }
 
 /** The line that is called so. */

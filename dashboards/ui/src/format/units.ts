@@ -21,7 +21,8 @@ function formatter(locale: string, digits: number): Intl.NumberFormat {
 /** Three significant figures, no exponent. */
 export function figure(value: number, locale = 'en'): string {
   const size = Math.abs(value);
-  const digits = size === 0 ? 0 : size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : size >= 0.01 ? 4 : 6;
+  // What is tiny has as many decimals as three figures need.
+  const digits = size === 0 || size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : Math.min(9, 2 - Math.floor(Math.log10(size)));
   return formatter(locale, digits).format(value);
 }
 

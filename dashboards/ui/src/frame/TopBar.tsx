@@ -84,7 +84,7 @@ export function TopBar({ title, onOverlay }: { title: string; onOverlay: (overla
             ))
           }
         </Menu>
-        <button className="button quiet square" aria-label={t('help.title')} title={t('help.title')} onClick={() => onOverlay('help')}>
+        <button className="button quiet square keys" aria-label={t('help.title')} title={t('help.title')} onClick={() => onOverlay('help')}>
           <Icon name="help" />
         </button>
       </div>

@@ -256,7 +256,7 @@ function Rules({ groups }: { groups: RuleGroup[] }) {
       wideOnly: true,
     },
     { id: 'for', title: t('column.for'), render: (row) => (row.alerting ? seconds(row.for_seconds, locale) : '–'), figure: true, wideOnly: true },
-    { id: 'evaluated', title: t('column.evaluated'), render: (row) => <Time ms={row.last_evaluation_ms} relative />, figure: true },
+    { id: 'evaluated', title: t('column.evaluated'), render: (row) => <Time ms={row.last_evaluation_ms} relative />, figure: true, wideOnly: true },
     { id: 'took', title: t('column.took'), render: (row) => (row.evaluation_seconds === null ? '–' : seconds(row.evaluation_seconds, locale)), figure: true, wideOnly: true },
   ];
   if (groups.length === 0) {

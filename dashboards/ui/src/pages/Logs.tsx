@@ -14,6 +14,7 @@ import { LogHistogram } from './logs/LogHistogram';
 import { LogPatterns } from './logs/LogPatterns';
 import { LogSearchList, LogTail } from './logs/LogList';
 import { patternNumber, queryMistake, withCondition } from './logs/query';
+import { severityWord } from './severity';
 
 const VIEWS = ['lines', 'patterns'] as const;
 const FACETS = 'service,severity,host,status,backend';
@@ -192,7 +193,7 @@ function Facets({ params, onCondition }: FacetsProps) {
                       {facet.values.map(({ value, count: n }) => (
                         <li key={value}>
                           <button onClick={() => onCondition(facet.name, value)} title={t('logs.only', { name: facet.name, value })}>
-                            <span>{value || t('logs.no_value')}</span>
+                            <span>{facet.name === 'severity' && value !== '' && value !== 'unknown' ? severityWord(value, t, has) : value || t('logs.no_value')}</span>
                             <small>{count(n, locale)}</small>
                           </button>
                           <button

@@ -60,7 +60,7 @@ export function SourceTable({ sources }: { sources: Source[] }) {
       sort: (row) => (row.healthy ? 1 : 0),
     },
     { id: 'kind', title: t('column.kind'), render: (row) => t(row.kind === 'logs' ? 'source.logs' : 'source.metrics'), wideOnly: true },
-    { id: 'reading', title: t('column.reading'), render: (row) => <code>{row.reading}</code>, wideOnly: true },
+    { id: 'reading', title: t('column.reading'), render: (row) => <code>{say(row.reading)}</code>, wideOnly: true },
     { id: 'delivered', title: t('column.delivered'), render: (row) => count(row.delivered, locale), sort: (row) => row.delivered, figure: true },
     { id: 'malformed', title: t('column.malformed'), render: (row) => count(row.malformed, locale), figure: true, wideOnly: true },
     { id: 'last', title: t('column.last'), render: (row) => <Time ms={row.last_ms} relative />, sort: (row) => row.last_ms, figure: true, wideOnly: true },

@@ -4,7 +4,7 @@ import { sendJson } from '../api/client';
 import type { ProcessStatus, Task } from '../api/types';
 import { useApi } from '../api/useApi';
 import { count, formatValue, seconds } from '../format/units';
-import { useWords } from '../i18n';
+import { useWords, type Translate } from '../i18n';
 import { useSession } from '../frame/session';
 import { Mark } from '../ui/Mark';
 import { Panel, Ready } from '../ui/Panel';
@@ -41,7 +41,7 @@ function Body({ status, reload }: { status: ProcessStatus; reload: () => void })
         {refusing
           ? t('status.refusing', { reason: store.refusing_writes })
           : failed.length
-            ? t('status.task_failed', { task: failed[0]?.name, reason: say(failed[0]?.last_result ?? '') })
+            ? t('status.task_failed', { task: taskName(failed[0]?.name ?? '', t), reason: say(failed[0]?.last_result ?? '') })
             : t('status.fine', {
                 resident: bytes(status.resident_bytes),
                 limit: bytes(status.memory_limit_bytes),
@@ -182,7 +182,7 @@ function Reload({ onDone }: { onDone: () => void }) {
 function Tasks({ rows }: { rows: Task[] }) {
   const { t, locale, say } = useWords();
   const columns: Column<Task>[] = [
-    { id: 'name', title: t('column.task'), render: (row) => <b>{row.name}</b>, sort: (row) => row.name },
+    { id: 'name', title: t('column.task'), render: (row) => <b>{taskName(row.name, t)}</b>, sort: (row) => row.name },
     {
       id: 'state',
       title: t('column.state'),
@@ -196,4 +196,11 @@ function Tasks({ rows }: { rows: Task[] }) {
     { id: 'result', title: t('column.result'), render: (row) => <span className="wrap">{say(row.last_result)}</span>, grow: true, wideOnly: true },
   ];
   return <Table name="tasks" label={t('status.tasks')} columns={columns} rows={rows} rowKey={(row) => row.name} order="name" />;
+}
+
+/** What a periodic task does, in the page's words; its own name when it is a new one. */
+function taskName(name: string, t: Translate): string {
+  if (name === 'analysis') return t('task.name.analysis');
+  if (name === 'log patterns') return t('task.name.log_patterns');
+  return name.startsWith('rules ') ? t('task.name.rules', { group: name.slice('rules '.length) }) : name;
 }

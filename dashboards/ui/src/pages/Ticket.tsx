@@ -14,7 +14,7 @@ import { logsPath, To } from '../ui/links';
 import { Mark, type MarkKind } from '../ui/Mark';
 import { Panel, Ready } from '../ui/Panel';
 import { Facts, Sentence, ServiceLink, Time } from './parts';
-import { severityMark } from './severity';
+import { severityMark, severityWord } from './severity';
 
 export function TicketMark({ ticket }: { ticket: Ticket }) {
   const { t } = useWords();
@@ -33,7 +33,7 @@ export function TicketPage() {
 }
 
 function Body({ ticket, reload }: { ticket: Ticket; reload: () => void }) {
-  const { t, say } = useWords();
+  const { t, has, say } = useWords();
   const resolved = ticket.state === 'resolved' || ticket.state === 'closed';
   return (
     <>
@@ -46,7 +46,7 @@ function Body({ ticket, reload }: { ticket: Ticket; reload: () => void }) {
       <Facts
         facts={[
           [t('column.state'), <TicketMark key="v" ticket={ticket} />],
-          [t('column.severity'), ticket.severity || '–'],
+          [t('column.severity'), severityWord(ticket.severity, t, has)],
           [t('column.service'), <ServiceLink key="v" service={ticket.service} />],
           [t('column.owner'), ticket.owner || t('ticket.nobody')],
           [t('column.opened'), <Time key="v" ms={ticket.opened_at_ms} />],

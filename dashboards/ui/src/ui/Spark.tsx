@@ -8,6 +8,9 @@ interface Props {
   bars?: boolean;
 }
 
+/** A few bars are no blocks. */
+const BAR_PX = 14;
+
 export function Spark({ values, width = 96, height = 20, label, bars }: Props) {
   const known = values.filter((value): value is number => value !== null);
   const max = Math.max(...known, 0);
@@ -18,7 +21,7 @@ export function Spark({ values, width = 96, height = 20, label, bars }: Props) {
       <svg className="spark" width={width} height={height} role="img" aria-label={label}>
         {values.map((value, at) =>
           value ? (
-            <rect key={at} x={at * step} width={Math.max(1, step - 1)} y={y(value)} height={height - y(value)} />
+            <rect key={at} x={at * step} width={Math.min(BAR_PX, Math.max(1, step - 1))} y={y(value)} height={height - y(value)} />
           ) : null,
         )}
       </svg>

@@ -55,6 +55,13 @@ fn sentences_within_sentences_are_recognised() {
     );
     assert_eq!(inner(&sentence, "why"), ["need.rounded", "guard.bounds"]);
 
+    for (words, plan) in [
+        ("412 expected when replicas asked for now are ready, 5 planned (the measured load × 0.95, held 5 min)", "plan.plain"),
+        ("412 expected when replicas asked for now are ready, 5 planned (day at idle price 0.5, held 15 min)", "plan.method"),
+    ] {
+        assert_eq!(inner(&Sentence::read(words).expect("known"), "method"), [plan]);
+    }
+
     let words = "holding 3: unknown is not zero: rps (no samples in the last 30 s), cpu (the query gives 2 series, not one; sum them); nothing is given back";
     let sentence = Sentence::read(words).expect("known");
     assert_eq!(inner(&sentence, "why"), ["guard.unknown_holds"]);

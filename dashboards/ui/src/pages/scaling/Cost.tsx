@@ -28,7 +28,7 @@ export function Cost() {
   const loaded = useApi<Ledger>(withParams('/api/v1/scaling/ledger', { ...span, by }));
   const hours = useApi<Ledger>(withParams('/api/v1/scaling/ledger', { ...span, by: 'hour' }));
   const frame = useMemo(
-    () => (hours.data ? hourly(hours.data.rows, hours.data.from_ms, hours.data.to_ms, t('cost.replicas')) : null),
+    () => (hours.data ? hourly(hours.data.rows, hours.data.from_ms, hours.data.to_ms, t('cost.hours')) : null),
     [hours.data, t],
   );
   return (
