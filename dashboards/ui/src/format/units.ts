@@ -53,6 +53,9 @@ export function seconds(value: number, locale = 'en'): string {
   return `${figure(value / 86_400, locale)} d`;
 }
 
+/** Fewer cores are given in thousandths. */
+const MILLI_BELOW = 0.1;
+
 function coresWord(value: number, locale: string): string {
   if (locale.startsWith('zh')) return '核';
   return value === 1 ? 'core' : 'cores';
@@ -75,7 +78,7 @@ export function formatValue(value: number | null | undefined, unit: Unit, locale
     case 'rps':
       return `${Math.abs(value) >= 100_000 ? scaled(value, 1000, SI, locale) : figure(value, locale)}/s`;
     case 'cores':
-      return `${figure(value, locale)} ${coresWord(value, locale)}`;
+      return Math.abs(value) < MILLI_BELOW && value !== 0 ? `${figure(value * 1000, locale)} ${locale.startsWith('zh') ? '毫核' : 'mcores'}` : `${figure(value, locale)} ${coresWord(value, locale)}`;
     case 'count':
     case 'none':
       return Math.abs(value) >= 100_000 ? scaled(value, 1000, SI, locale) : figure(value, locale);
