@@ -277,6 +277,8 @@ const scaled = () =>
     status: 'holding 5: 412 RPS fits 5 replicas; forecast unknown, so nothing is given back',
     last_round_ms: Date.now() - 2000,
     hold_seconds: 15,
+    startup_seconds: 8.2,
+    capacity: service === 'checkout' ? null : { unit: 'RPS', per_replica: 124, by: 'cpu', now: 620, most: 992, most_replicas: 8, words: '' },
     notes: service === 'demo-service' ? ['this policy holds 15 s only; for a demo'] : [],
     held: {
       paused: pauses.get(service) ?? { in: false, out: false },

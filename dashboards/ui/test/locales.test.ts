@@ -9,7 +9,7 @@ import zh from '../src/locales/zh.json';
 const catalogues: Record<string, Record<string, string>> = { en, zh };
 
 /** Keys that the server names: titles of charts, labels of thresholds, facets. */
-const FROM_SERVER = ['chart.host.', 'chart.service.', 'threshold.', 'facet.', 'scaling.guard.', 'scaling.metric.', 'memory.', 'chart.legend.', 'audit.'];
+const FROM_SERVER = ['chart.host.', 'chart.service.', 'threshold.', 'facet.', 'scaling.guard.', 'scaling.metric.', 'memory.', 'chart.legend.', 'audit.', 'capacity.by.'];
 
 const bare = (key: string) => key.replace(/_(zero|one|two|few|many|other)$/, '');
 const keysOf = (catalogue: Record<string, string>) => new Set(Object.keys(catalogue).map(bare));

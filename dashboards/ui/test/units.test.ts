@@ -1,6 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { count, figure, formatValue, inferUnit, seconds, type Unit } from '../src/format/units';
 
+describe('small parts of a core', () => {
+  test.each([
+    [0.00473, 'en', '4.73 mcores'],
+    [0.00473, 'zh-CN', '4.73 毫核'],
+    [0.25, 'en', '0.25 cores'],
+    [0, 'en', '0 cores'],
+  ])('%d in %s', (value, locale, text) => {
+    expect(formatValue(value, 'cores', locale)).toBe(text);
+  });
+});
+
 describe('values with units', () => {
   test.each<[number | null, Unit, string]>([
     [null, 'bytes', '–'],

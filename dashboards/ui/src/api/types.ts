@@ -399,6 +399,23 @@ export interface ScaledService {
   hold_seconds: number;
   notes: string[];
   held: Held;
+  /** How much it carries, as it was learned. */
+  capacity?: ServiceCapacity | null;
+  /** How long nine of ten replicas took to become ready. */
+  startup_seconds?: N;
+}
+
+export interface ServiceCapacity {
+  /** Of the load: `RPS` … */
+  unit: string;
+  per_replica: number;
+  /** What limits it. */
+  by: string;
+  /** Load that the ready replicas carry. */
+  now: number;
+  /** Load that the most replicas it may have carry. */
+  most: number;
+  most_replicas: number;
 }
 
 export interface Stopped {

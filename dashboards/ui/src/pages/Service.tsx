@@ -1,4 +1,5 @@
 // One service: how it is, its four charts with what was done to it, its instances, its policy, its alerts, its logs.
+import type { ReactNode } from 'react';
 import { useParams } from '../router';
 import { withParams } from '../api/client';
 import { useLive } from '../api/live';
@@ -13,6 +14,7 @@ import { Panel, Ready } from '../ui/Panel';
 import { Table, type Column } from '../ui/Table';
 import { DecisionList } from './decisions';
 import { AlertList, Changes, Facts, HostLink, Replicas, Sentence, Value } from './parts';
+import { Carries } from './scaling/Carries';
 import { NEW_POLICY, policyPath } from './scaling/paths';
 import { ReadyMark } from './Services';
 
@@ -56,6 +58,7 @@ function Body({ data, reload }: { data: ServiceDetail; reload: () => void }) {
           [t('column.memory'), <Value key="v" value={row.memory_bytes} unit="bytes" />],
           [t('column.orchestrator'), row.orchestrator || '–'],
           [t('column.cluster'), row.cluster || '–'],
+          ...(policy?.capacity ? [[t('column.carries'), <Carries key="v" capacity={policy.capacity} />] as [string, ReactNode]] : []),
         ]}
       />
       {data.alerts.length > 0 && (

@@ -1,5 +1,5 @@
 // One scaled service: its load with forecast and capacity over its replicas, each decision with its reason, and its switches.
-import { useMemo } from 'react';
+import { useMemo, type ReactNode } from 'react';
 import { withParams } from '../../api/client';
 import { useLive } from '../../api/live';
 import type { Change, Decision, ScaledService } from '../../api/types';
@@ -17,6 +17,7 @@ import { Mark } from '../../ui/Mark';
 import { Empty, Panel, Ready } from '../../ui/Panel';
 import { DecisionList, useNames } from '../decisions';
 import { Facts, Time } from '../parts';
+import { Carries } from './Carries';
 import { HeldLines } from './held';
 import { policyPath } from './paths';
 import { Shadow } from './Shadow';
@@ -59,6 +60,8 @@ export function ScaledOne({ service, stopped, reload }: { service: ScaledService
               [t('scaling.hold'), seconds(service.hold_seconds, locale)],
               [t('column.orchestrator'), service.orchestrator],
               [t('column.policy'), <To key="v" path={policyPath(service.policy)}>{service.policy}</To>],
+              ...(service.startup_seconds ? [[t('column.startup'), seconds(service.startup_seconds, locale)] as [string, ReactNode]] : []),
+              ...(service.capacity ? [[t('column.carries'), <Carries key="v" capacity={service.capacity} />] as [string, ReactNode]] : []),
               [t('scaling.last_round'), <Time key="v" ms={service.last_round_ms} relative />],
             ]}
           />
