@@ -39,7 +39,7 @@ export default function PolicyPage() {
         ← {t('policies.all')}
       </button>
       <Ready loaded={loaded} rows={8}>
-        {(kept) => <Editing key={kept.policy?.version ?? 'none'} kept={kept} name={name} reload={loaded.reload} onName={setName} />}
+        {(kept) => <Editing kept={kept} name={name} reload={loaded.reload} onName={setName} />}
       </Ready>
     </>
   );
@@ -74,7 +74,18 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
     if (isNew) onName(target);
     else reload();
   };
-  const change = useChange(done);
+  const [overtaken, setOvertaken] = useState(false);
+  const change = useChange(
+    () => {
+      setOvertaken(false);
+      done();
+    },
+    () => {
+      // What one wrote stays; the next try is compared with what is there by now.
+      setOvertaken(true);
+      reload();
+    },
+  );
   const save = (why: string) =>
     change.run(() => changeJson('PUT', withParams(apiPath(target), { version: String(policy?.version ?? 0), why }), read.policy));
   // Unsaved text is not lost by a slip.
@@ -144,6 +155,7 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
         {change.problem && (
           <p className="form-error pad" role="alert">
             {change.problem}
+            {overtaken && <> · {t('policy.overtaken')}</>}
           </p>
         )}
       </Panel>

@@ -1,5 +1,6 @@
 // A change that a person makes: sent, answered, or refused in words.
 import { useState } from 'react';
+import { ApiError } from '../../api/client';
 
 export interface ChangeState {
   /** Why the last one was refused, or empty. */
@@ -8,7 +9,8 @@ export interface ChangeState {
   run: (send: () => Promise<unknown>) => void;
 }
 
-export function useChange(onDone: () => void): ChangeState {
+/** `onConflict` is called when someone else was quicker. */
+export function useChange(onDone: () => void, onConflict?: () => void): ChangeState {
   const [problem, setProblem] = useState('');
   const [busy, setBusy] = useState(false);
   const run = (send: () => Promise<unknown>) => {
@@ -18,7 +20,10 @@ export function useChange(onDone: () => void): ChangeState {
         setProblem('');
         onDone();
       })
-      .catch((cause: Error) => setProblem(cause.message))
+      .catch((cause: Error) => {
+        setProblem(cause.message);
+        if (cause instanceof ApiError && cause.kind === 'conflict') onConflict?.();
+      })
       .finally(() => setBusy(false));
   };
   return { problem, busy, run };
