@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use stage::{ADVISING, Stage};
+use stage::{ADVISING, SPARE, Stage};
 use tests::{scratch, workspace_root};
 
 /// How long the load takes to its top.
@@ -40,6 +40,7 @@ async fn every_page_works_in_both_sizes_themes_and_languages() {
     let mut command = Command::new("node");
     command.arg("e2e/run.mjs").current_dir(workspace_root().join("dashboards/ui"));
     command.env("TIDEWATCH_URL", stage.tidewatch.api.base()).env("OUT", matrix).env("ADVISING", ADVISING);
+    command.env("SPARE", SPARE);
     if let Some(pictures) = pictures {
         command.env("PICTURES", pictures);
     }

@@ -2,8 +2,8 @@
 //
 //   TIDEWATCH_URL=http://127.0.0.1:9090 OUT=screenshots node e2e/run.mjs
 //
-// With ADVISING=SERVICE it also approves that service's waiting decision, switches its mode, and writes a policy; with PICTURES=DIR it makes the
-// README's pictures there.
+// With ADVISING=SERVICE it also approves that service's waiting decision and switches its mode; with SPARE=SERVICE it writes
+// that service a policy and removes it again; with PICTURES=DIR it makes the README's pictures there.
 //
 // Visits every page at two widths, in both themes and languages; writes a screenshot of each; prints one line per group of
 // checks and, last, `N passed, N failed`.
@@ -22,6 +22,8 @@ const out = path.resolve(process.env.OUT ?? 'e2e-out');
 const only = process.env.ONLY ?? '';
 /** A service that asks a person before it is scaled, with a decision that waits; without it nothing is approved. */
 const advising = process.env.ADVISING ?? '';
+/** A service that runs and has no policy; without it none is written. */
+const spare = process.env.SPARE ?? '';
 /** Folder of the README's pictures; without it none are made. */
 const pictures = process.env.PICTURES ?? '';
 
@@ -579,7 +581,7 @@ async function policies(browser) {
   const tab = await openPage(browser, WIDTHS[0], 'en');
   const { page } = tab;
   const text = (key) => words.en[key];
-  const name = 'policy-of-the-browser-test';
+  const name = spare;
   const write = async (yaml) => {
     const editor = page.locator('[data-editor="yaml"] .cm-content');
     await editor.click({ timeout: READY_MS });
@@ -633,7 +635,7 @@ async function policies(browser) {
         await is('the page may save', async () => (await page.locator('dialog').count()) > 0 || (await page.keyboard.press('Control+Enter'), false));
         await confirm(text('policy.save'), '');
         await is('version 2', async () => (await kept())?.policy?.version === 2);
-        await page.locator('.version-row').first().click({ timeout: READY_MS });
+        await page.locator('.version-row', { hasText: 'Version 2' }).click({ timeout: READY_MS });
         await page.locator('.diff-added', { hasText: 'max: 3' }).waitFor({ timeout: READY_MS });
       },
     ],
@@ -723,7 +725,8 @@ const browser = await chromium.launch({
 try {
   if (pictures) await takePictures(browser);
   // What needs the load comes first: it does not last for ever.
-  if (advising) for (const part of [scaling, policies, liveTail]) await part(browser);
+  if (advising) for (const part of [scaling, liveTail]) await part(browser);
+  if (spare) await policies(browser);
   await matrix(browser);
   if (!only) for (const part of [rail, keyboard, queries, language, unknownPage]) await part(browser);
 } finally {

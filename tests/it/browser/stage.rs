@@ -15,6 +15,8 @@ use tokio::task::JoinHandle;
 pub(super) const ACTING: &str = "checkout";
 /// Asks a person first.
 pub(super) const ADVISING: &str = "search";
+/// Runs, and has no policy until someone writes one on the page.
+pub(super) const SPARE: &str = "spare";
 /// Requests per second that a replica carries.
 const TARGET_RPS: f64 = 50.0;
 /// How long the load lasts at most; the browser is done long before.
@@ -127,6 +129,13 @@ fn configuration(dir: &Path, haproxy: &HaProxy, syslog: u16) -> Result<String> {
 "#
         )
     });
+    let spare = format!(
+        r#"  - name: {SPARE}
+    command: ["{program}", --port, "{{port}}"]
+    health: {{path: /health, interval: 500ms}}
+    stop_with: tidewatch
+"#
+    );
     let balancers =
         each(&|name| format!("  - {{kind: haproxy, service: {name}, socket: \"{socket}\", backend: {name}}}\n"));
     let policies = each(&|name| {
@@ -163,7 +172,7 @@ analysis:
       history: 1h
       horizon: 1m
 process:
-{process}balancers:
+{process}{spare}balancers:
 {balancers}autoscaling:
 {policies}"#
     ))
