@@ -27,12 +27,12 @@ export function Overview() {
 }
 
 function Body({ data }: { data: Data }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   const state = data.attention.length ? worst(data.attention.map((row) => row.severity)) : 'ok';
   return (
     <>
       <Sentence kind={data.collecting ? 'unknown' : state} aside={<Counts data={data} />}>
-        {sentence(data, t)}
+        {sentence(data, t, say)}
       </Sentence>
       {data.collecting && <FirstMinute sources={data.sources} />}
       <AttentionList rows={data.attention} />
@@ -53,9 +53,10 @@ function Body({ data }: { data: Data }) {
 }
 
 /** The page's sentence; how many of what stands beside it. */
-function sentence(data: Data, t: Translate): string {
+function sentence(data: Data, t: Translate, say: (text: string) => string): string {
   if (data.collecting) return t('overview.sentence.collecting');
-  return data.attention.length ? t('overview.sentence.attention', { count: data.attention.length }) : t('overview.sentence.fine');
+  const [first] = data.attention;
+  return first ? t('overview.sentence.attention', { count: data.attention.length, first: say(first.what) }) : t('overview.sentence.fine');
 }
 
 function Counts({ data }: { data: Data }) {

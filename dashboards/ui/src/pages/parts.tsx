@@ -7,7 +7,7 @@ import { useWords, type Translate } from '../i18n';
 import { useTime } from '../time/TimeContext';
 import { explorePath, hostPath, servicePath, ticketPath, To } from '../ui/links';
 import { Mark, type MarkKind } from '../ui/Mark';
-import { severityMark } from './severity';
+import { severityMark, severityWord } from './severity';
 
 /** A page opens with a sentence made from data. */
 export function Sentence({ kind, children, aside }: { kind?: MarkKind; children: ReactNode; aside?: ReactNode }) {
@@ -129,7 +129,7 @@ export function AlertList({ alerts, headed }: { alerts: Alert[]; headed?: boolea
 }
 
 function AlertItem({ alert, t, headed }: { alert: Alert; t: Translate; headed?: boolean }) {
-  const { locale, say } = useWords();
+  const { locale, has, say } = useWords();
   const kind = alert.state === 'firing' ? severityMark(alert.labels.severity) : alert.state === 'pending' ? 'unknown' : 'ok';
   const value = Number(alert.value);
   return (
@@ -137,7 +137,7 @@ function AlertItem({ alert, t, headed }: { alert: Alert; t: Translate; headed?: 
       <div className="alert-line">
         <Mark kind={kind} word={t(`alert.state.${alert.state}`)} />
         {!headed && <b>{alert.rule}</b>}
-        {alert.labels.severity && <span className="tag">{alert.labels.severity}</span>}
+        {alert.labels.severity && <span className="tag">{severityWord(alert.labels.severity, t, has)}</span>}
         <span className="alert-since">
           {alert.state === 'resolved' && alert.resolved_at_ms ? (
             <>

@@ -43,19 +43,21 @@ export function Cost() {
       <Ready loaded={loaded} rows={8}>
         {(ledger) => (
           <>
-            <p className="scaling-status">
-              {t(ledger.total.cost > 0 ? 'cost.sentence' : 'cost.sentence_free', {
-                from: dayTime(ledger.from_ms, { locale, utc }),
-                to: dayTime(ledger.to_ms, { locale, utc }),
-                hours: figure(ledger.total.replica_seconds / 3600, locale),
-                cost: money(ledger.total.cost, locale),
-              })}
-            </p>
+            {ledger.rows.length > 0 && (
+              <p className="scaling-status">
+                {t(ledger.total.cost > 0 ? 'cost.sentence' : 'cost.sentence_free', {
+                  from: dayTime(ledger.from_ms, { locale, utc }),
+                  to: dayTime(ledger.to_ms, { locale, utc }),
+                  hours: figure(ledger.total.replica_seconds / 3600, locale),
+                  cost: money(ledger.total.cost, locale),
+                })}
+              </p>
+            )}
             <Sums ledger={ledger} />
           </>
         )}
       </Ready>
-      {frame && frame.times.length > 1 && <ChartPanel title={t('cost.chart')} frame={frame} unit="count" queries={[]} here height={150} />}
+      {frame && frame.lines.length > 0 && <ChartPanel title={t('cost.chart')} frame={frame} unit="count" queries={[]} here height={150} />}
     </>
   );
 }
