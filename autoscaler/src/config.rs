@@ -3,9 +3,12 @@
 //! Sections: `autoscaling` (policies), `process`, `swarm`, `kubernetes`, `marathon`, `nomad` and `webhook` (orchestrators),
 //! `balancers`, `scaling` (what holds for all).
 
+mod behavior;
 mod freeze_windows;
 mod operations;
 mod raw;
+mod schedules;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +20,16 @@ use vocab::Problems;
 use vocab::duration::parse_duration;
 use vocab::scaling::ScalingMode;
 
+pub use self::behavior::{RawBehavior, RawRate, RawRules, RawShareNumber};
 pub use self::operations::ScalingConfig;
 pub use self::raw::{
     RawAutoscaler, RawBalancer, RawBatch, RawDependency, RawForecast, RawFreezeWindow, RawHealth, RawPace,
     RawPlacement, RawPolicy, RawPredict, RawProcess, RawQuota, RawScaling, RawShare, RawSwarm, RawSwarmService,
     RawTarget,
 };
+pub use self::schedules::{RawHolidays, RawSchedule};
+use self::targets::Defaults;
+pub use self::targets::RawStep;
 use crate::balancers::haproxy::Endpoint;
 use crate::health::HealthCheck;
 use crate::metrics_api::{self, MetricsApiConfig};
@@ -89,6 +96,7 @@ pub struct AutoscalerConfig {
 pub fn check(raw: &RawAutoscaler, cluster: &str, problems: &mut Problems) -> AutoscalerConfig {
     let mut config = AutoscalerConfig { cluster: cluster.to_owned(), raw: raw.clone(), ..AutoscalerConfig::default() };
     config.scaling = operations::check_scaling(&raw.scaling, problems);
+    schedules::check_holidays(&raw.scaling.holidays, problems);
     config.swarm = raw.swarm.as_ref().map(|swarm| check_swarm(swarm, problems));
     config.clusters = Clusters::check(raw.clusters(), cluster, problems);
     let kubernetes: Vec<String> = config.clusters.kubernetes.iter().map(|k| k.name.clone()).collect();
@@ -156,13 +164,19 @@ fn check_policy(
     if mode.is_none() {
         problems.add(at("mode"), "want observe, advise or act");
     }
-    if raw.targets.is_empty() || raw.targets.len() > TARGETS_MAX {
-        problems.add(at("targets"), format!("want 1 to {TARGETS_MAX} targets, such as {{kind: rps, value: 100}}"));
+    let has_others = !(raw.steps.is_empty() && raw.schedules.is_empty());
+    if (raw.targets.is_empty() && !has_others) || raw.targets.len() > TARGETS_MAX {
+        problems.add(
+            at("targets"),
+            format!("want 1 to {TARGETS_MAX} targets, such as {{kind: rps, value: 100}}, or steps or schedules"),
+        );
     }
+    let is_hpa = raw.kind.as_deref() == Some("hpa");
     let mut time = |key: &str, text: Option<&str>, default: Duration| duration(text, default, &at(key), problems);
     let scrape_interval =
         time("scrape_interval", raw.scrape_interval.as_deref(), Duration::from_secs(15)).max(INTERVAL_MIN);
-    let interval = time("interval", raw.interval.as_deref(), Duration::from_secs(5)).max(INTERVAL_MIN);
+    let interval =
+        time("interval", raw.interval.as_deref(), Duration::from_secs(if is_hpa { 15 } else { 5 })).max(INTERVAL_MIN);
     let hold = time("hold", raw.hold.as_deref(), Duration::from_secs(300));
     let window = time("rate_window", raw.rate_window.as_deref(), scrape_interval * WINDOW_SCRAPES);
     let stabilization_up = time("stabilization_up", raw.stabilization_up.as_deref(), Duration::ZERO);
@@ -181,8 +195,19 @@ fn check_policy(
         .targets
         .iter()
         .enumerate()
-        .filter_map(|(index, target)| check_target(target, &defaults, &format!("{path}.targets[{index}]"), problems))
+        .filter_map(|(index, target)| {
+            targets::check_target(target, &defaults, &format!("{path}.targets[{index}]"), problems)
+        })
         .collect();
+    let steps = targets::check_steps(&raw.steps, &defaults, &at("steps"), problems);
+    let schedules = schedules::check(raw, all, &at("schedules"), problems);
+    let behavior = behavior::check(raw, tolerance, path, problems);
+    if raw.forecast.is_some() && targets.first().is_some_and(|t| !t.kind.is_demand()) {
+        problems.add(
+            at("forecast"),
+            "a forecast is one of the first target, which must be rps, log_rate, volume or promql",
+        );
+    }
     let has_rps = targets.iter().any(|t| t.kind == TargetKind::Rps);
     let has_own_load = raw.targets.iter().any(|t| t.query.is_some());
     let queries = [
@@ -218,70 +243,31 @@ fn check_policy(
         confirm_query,
         forecast_query,
         tolerance,
-        hold,
-        stabilization_up,
-        cooldown,
-        turn_pause,
+        hold: behavior.as_ref().map_or(hold, |b| b.down.window),
+        stabilization_up: behavior.as_ref().map_or(stabilization_up, |b| b.up.window),
+        cooldown: if is_hpa { Duration::ZERO } else { cooldown },
+        turn_pause: if is_hpa { Duration::ZERO } else { turn_pause },
         scale_in,
         scale_out,
         startup,
         predict: check_predict(raw, path, problems),
-        notes: raw.notes.clone(),
+        notes: notes(raw),
         operations,
+        behavior,
+        steps,
+        schedules,
     })
 }
 
-/// Queries for a service whose policy states none.
-struct Defaults<'a> {
-    service: &'a str,
-    window: String,
-}
-
-impl Defaults<'_> {
-    fn rps(&self) -> String {
-        format!("sum(rate(haproxy_backend_http_requests_total{{service={:?}}}[{}]))", self.service, self.window)
+/// What a reader must know: the policy's own notes, and what follows from its kind.
+fn notes(raw: &RawPolicy) -> Vec<String> {
+    let mut notes = raw.notes.clone();
+    if raw.targets.is_empty() && raw.steps.iter().any(|step| step.factor.is_some()) {
+        notes.push(
+            "without a target, what a step has added is given back down to the minimum once the step is over".into(),
+        );
     }
-
-    fn queue(&self) -> String {
-        format!("sum(haproxy_backend_current_queue{{service={:?}}})", self.service)
-    }
-
-    fn cpu_rates(&self) -> String {
-        format!("rate(container_cpu_usage_seconds_total{{service={:?}}}[{}])", self.service, self.window)
-    }
-
-    fn cpu(&self) -> String {
-        format!("sum({})", self.cpu_rates())
-    }
-}
-
-fn check_target(raw: &RawTarget, defaults: &Defaults<'_>, path: &str, problems: &mut Problems) -> Option<Target> {
-    let before = problems.list.len();
-    if !(raw.value.is_finite() && raw.value > 0.0) {
-        problems.add(format!("{path}.value"), "want a load per replica above 0");
-    }
-    let given = raw.query.clone();
-    let (kind, query, count_query, saturation) = match raw.kind.as_str() {
-        "rps" => (TargetKind::Rps, given.unwrap_or_else(|| defaults.rps()), String::new(), None),
-        "cpu" => {
-            let count =
-                if given.is_none() { format!("count(sum by (id) ({}))", defaults.cpu_rates()) } else { String::new() };
-            let query = given.unwrap_or_else(|| defaults.cpu());
-            (TargetKind::Cpu, query, count, Some(raw.saturation.unwrap_or(raw.value.max(1.0))))
-        }
-        "promql" => {
-            if given.is_none() {
-                problems.add(format!("{path}.query"), "kind promql needs a query that gives the service's whole load");
-            }
-            (TargetKind::Promql, given.unwrap_or_default(), String::new(), raw.saturation)
-        }
-        other => {
-            problems.add(format!("{path}.kind"), format!("unknown kind {other:?}; want rps, cpu or promql"));
-            return None;
-        }
-    };
-    check_query(&query, &format!("{path}.query"), problems);
-    (problems.list.len() == before).then_some(Target { kind, value: raw.value, query, count_query, saturation })
+    notes
 }
 
 fn check_query(query: &str, path: &str, problems: &mut Problems) {
@@ -295,7 +281,8 @@ fn check_query(query: &str, path: &str, problems: &mut Problems) {
 /// A service that nobody has tuned is looked ahead of; whoever sets how to react gets that, to the letter.
 fn check_predict(raw: &RawPolicy, path: &str, problems: &mut Problems) -> Option<Predict> {
     let set_by_hand = [&raw.hold, &raw.cooldown, &raw.turn_pause, &raw.stabilization_up];
-    let is_tuned = set_by_hand.iter().any(|key| key.is_some())
+    let is_tuned = raw.kind.as_deref() == Some("hpa")
+        || set_by_hand.iter().any(|key| key.is_some())
         || raw.tolerance.is_some()
         || raw.scale_in.is_some()
         || raw.scale_out.is_some()

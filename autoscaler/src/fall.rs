@@ -50,9 +50,13 @@ pub(crate) fn gate(
     for (index, target) in policy.targets.iter().enumerate() {
         let (Some(load), Some(level)) = (observation.load(index), state.levels[index]) else { continue };
         let usual = if index == 0 { usual(policy, state, load, now) } else { None };
-        let needed = need(usual.unwrap_or(level).max(level), target.value).min(counts.wanted);
+        let mut needed = need(usual.unwrap_or(level).max(level), target.value).min(counts.wanted);
         let is_fall = load < level * FALL_SHARE || usual.is_some();
-        if !is_fall || need(load, target.value) >= needed {
+        if target.kind.is_level() {
+            // Only the HPA's formula takes replicas away in proportion to a level.
+            needed = if policy.behavior.is_some() { counts.wanted } else { 0 };
+        }
+        if !is_fall || needed == 0 || (!target.kind.is_level() && need(load, target.value) >= needed) {
             continue;
         }
         let since_ms = *state.fall_since_ms.get_or_insert(now);

@@ -9,6 +9,7 @@ use vocab::duration::format_duration;
 use vocab::scaling::GuardVerdict;
 
 use crate::fall::Fall;
+use crate::hpa;
 use crate::observation::{Observation, ReplicaCounts, sane};
 use crate::policy::{Pace, Policy, ms, replicas, short};
 use crate::recommend::{Recommendation, need};
@@ -204,6 +205,17 @@ fn after_changes(chain: &mut Chain, policy: &Policy, state: &State, current: u32
                 format_duration(policy.turn_pause)
             )
         });
+    }
+    if let Some(behavior) = &policy.behavior {
+        let to = hpa::paced(behavior, state, current, chain.to, now);
+        chain.set("behavior", to, ReasonClass::Waiting, || {
+            format!(
+                "its behavior lets {} be {} now",
+                replicas(to.abs_diff(current)),
+                if to > current { "added" } else { "given back" }
+            )
+        });
+        return;
     }
     if chain.to < needed {
         // Slow is counted from what the load needed: giving back the rest took none of it away.

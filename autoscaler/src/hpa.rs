@@ -1,13 +1,17 @@
 //! The Horizontal Pod Autoscaler's algorithm (`autoscaling/v2`): what it recommends, and how its `behavior` block limits
-//! that. Replays compare with it.
+//! that. Replays compare with it, and policies of `kind: hpa` decide by it.
 
+mod live;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use vocab::TimestampMs;
+
+pub(crate) use self::live::{candidate, paced};
 
 use crate::policy::ms;
 
@@ -132,7 +136,7 @@ pub fn of_metrics(metrics: &[HpaMetric], current: u32, tolerance: f64) -> Option
 }
 
 /// How a rate is said.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum RateKind {
     /// Pods within the period.
     Pods(u32),
@@ -141,7 +145,7 @@ pub enum RateKind {
 }
 
 /// One policy of a `behavior` block.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rate {
     /// How much.
     pub kind: RateKind,
@@ -150,7 +154,7 @@ pub struct Rate {
 }
 
 /// Which of several policies counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Select {
     /// The one that changes most.
     Max,
@@ -161,7 +165,7 @@ pub enum Select {
 }
 
 /// The rules of one direction.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// Policies; none: no limit.
     pub rates: Vec<Rate>,
@@ -174,7 +178,7 @@ pub struct Rules {
 }
 
 /// A `behavior` block.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Behavior {
     /// Scaling out.
     pub up: Rules,
@@ -200,6 +204,37 @@ impl Default for Behavior {
                 tolerance: TOLERANCE,
             },
         }
+    }
+}
+
+impl Behavior {
+    /// What of a wish its rates let pass. `changed` says how many replicas were added (1) or given back (-1) within a
+    /// period.
+    pub fn limit(&self, current: u32, wanted: u32, changed: impl Fn(Duration, i64) -> i64) -> u32 {
+        let choose = |select: Select, limits: Vec<i64>, farthest: bool| match (select, farthest) {
+            (Select::Max, true) | (Select::Min, false) => limits.into_iter().max(),
+            _ => limits.into_iter().min(),
+        };
+        let current_pods = i64::from(current);
+        let (rules, is_up) = if wanted > current { (&self.up, true) } else { (&self.down, false) };
+        if wanted == current || rules.select == Select::Disabled {
+            return current;
+        }
+        let limits = rules.rates.iter().map(|rate| {
+            let sign = if is_up { 1 } else { -1 };
+            let begin = current_pods - sign * changed(rate.period, sign);
+            match rate.kind {
+                RateKind::Pods(pods) => begin + sign * i64::from(pods),
+                RateKind::Percent(percent) => {
+                    let part = f64::from(percent) / 100.0;
+                    let exact = begin as f64 * (1.0 + sign as f64 * part);
+                    if is_up { (exact - 1e-9).ceil() as i64 } else { (exact + 1e-9).floor() as i64 }
+                }
+            }
+        });
+        let Some(limit) = choose(rules.select, limits.collect(), is_up) else { return wanted };
+        let limit = u32::try_from(limit.max(0)).unwrap_or(u32::MAX);
+        if is_up { wanted.min(limit.max(current)) } else { wanted.max(limit.min(current)) }
     }
 }
 
@@ -265,34 +300,10 @@ impl Hpa {
     }
 
     fn limit(&self, current: u32, wanted: u32, now: TimestampMs) -> u32 {
-        let changed = |period: Duration, sign: i64| {
+        self.behavior.limit(current, wanted, |period, sign| {
             let within = self.changed.iter().filter(|c| c.0 > now - ms(period) && c.1.signum() == sign);
-            within.map(|c| c.1.abs()).sum::<i64>()
-        };
-        let choose = |select: Select, limits: Vec<i64>, farthest: bool| match (select, farthest) {
-            (Select::Max, true) | (Select::Min, false) => limits.into_iter().max(),
-            _ => limits.into_iter().min(),
-        };
-        let current_pods = i64::from(current);
-        let (rules, is_up) = if wanted > current { (&self.behavior.up, true) } else { (&self.behavior.down, false) };
-        if wanted == current || rules.select == Select::Disabled {
-            return current;
-        }
-        let limits = rules.rates.iter().map(|rate| {
-            let sign = if is_up { 1 } else { -1 };
-            let begin = current_pods - sign * changed(rate.period, sign);
-            match rate.kind {
-                RateKind::Pods(pods) => begin + sign * i64::from(pods),
-                RateKind::Percent(percent) => {
-                    let part = f64::from(percent) / 100.0;
-                    let exact = begin as f64 * (1.0 + sign as f64 * part);
-                    if is_up { (exact - 1e-9).ceil() as i64 } else { (exact + 1e-9).floor() as i64 }
-                }
-            }
-        });
-        let Some(limit) = choose(rules.select, limits.collect(), is_up) else { return wanted };
-        let limit = u32::try_from(limit.max(0)).unwrap_or(u32::MAX);
-        if is_up { wanted.min(limit.max(current)) } else { wanted.max(limit.min(current)) }
+            within.map(|c| c.1.abs()).sum()
+        })
     }
 
     fn change(&mut self, current: u32, to: u32, now: TimestampMs) -> u32 {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use self::marathon_lb::from_flags;
+use crate::config::RawBehavior;
 
 /// Largest text that is read: some thousand objects.
 const TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -45,7 +46,7 @@ pub enum ImportError {
 /// One load that a replica should carry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImportedTarget {
-    /// `rps`, `cpu` or `promql`.
+    /// `rps`, `cpu`, `cpu_share`, `memory_share`, `level` or `promql`.
     pub kind: &'static str,
     /// Load per replica.
     pub value: f64,
@@ -54,15 +55,19 @@ pub struct ImportedTarget {
     pub query: Option<String>,
 }
 
-/// How fast replicas may be added or given back.
+/// At least so many replicas between two times of the calendar.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ImportedPace {
+pub struct ImportedSchedule {
     /// Replicas.
-    pub replicas: u32,
-    /// Percent of the replicas.
-    pub percent: f64,
-    /// The period.
-    pub period: String,
+    pub min: u32,
+    /// When they are to be there.
+    pub cron: String,
+    /// Until when.
+    pub until: String,
+    /// How long before they are asked for.
+    pub before: &'static str,
+    /// Where the clock hangs.
+    pub time_zone: String,
 }
 
 /// A policy, in the order in which people read it.
@@ -80,6 +85,9 @@ pub struct ImportedPolicy {
     pub max: u32,
     /// How far it may go: `observe`, until a person has compared it with the scaler it is to take the place of.
     pub mode: &'static str,
+    /// `hpa` for what the Horizontal Pod Autoscaler decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
     /// Loads.
     pub targets: Vec<ImportedTarget>,
     /// Tolerance.
@@ -91,18 +99,12 @@ pub struct ImportedPolicy {
     /// How long replicas are held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<String>,
-    /// How long a higher need must last.
+    /// The rules of a policy of kind `hpa`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stabilization_up: Option<String>,
-    /// No scale-in for this long after a change.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cooldown: Option<String>,
-    /// How fast replicas are given back.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_in: Option<ImportedPace>,
-    /// How fast replicas are added.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale_out: Option<ImportedPace>,
+    pub behavior: Option<RawBehavior>,
+    /// Least replicas by the calendar.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<ImportedSchedule>,
     /// What could not be carried over, and what to look at.
     pub notes: Vec<String>,
 }
@@ -116,14 +118,13 @@ impl ImportedPolicy {
             min,
             max,
             mode: "observe",
+            kind: None,
             targets: Vec::new(),
             tolerance: None,
             interval: None,
             hold: None,
-            stabilization_up: None,
-            cooldown: None,
-            scale_in: None,
-            scale_out: None,
+            behavior: None,
+            schedules: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -165,21 +166,20 @@ impl Imported {
 }
 
 /// The fields of a policy in the order in which they are written.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 14] = [
     "service",
     "name",
     "orchestrator",
     "min",
     "max",
     "mode",
+    "kind",
     "targets",
     "tolerance",
     "interval",
     "hold",
-    "stabilization_up",
-    "cooldown",
-    "scale_in",
-    "scale_out",
+    "behavior",
+    "schedules",
     "notes",
 ];
 

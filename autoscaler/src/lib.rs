@@ -1,8 +1,8 @@
 //! Observe, recommend, guard, record, act, verify; orchestrators and balancers.
 //!
 //! A round of a service is one pure step, [`plan::step`]: (policy, state, observation, now) → (state′, plan). [`policy`] and
-//! [`observation`] are what goes in; [`recommend`] is arithmetic, [`predict`]
-//! looks ahead, `fall` and `guard` hold back what is not safe, [`verify`]
+//! [`observation`] are what goes in; [`recommend`] is arithmetic, `level` turns
+//! latencies into numbers, [`threshold`] adds in steps, [`schedule`] by the calendar ([`cron`]), [`predict`] looks ahead, `fall` and `guard` hold back what is not safe, [`verify`]
 //! asks whether earlier decisions helped, [`state`] (with [`window`]) is all that is remembered.
 //!
 //! What binds a service from outside its own load is gathered in [`outside`] before a round: needs of services that depend
@@ -25,6 +25,7 @@ pub mod balancers;
 pub mod batches;
 mod board;
 pub mod config;
+pub mod cron;
 pub mod dependencies;
 pub mod error;
 mod fall;
@@ -37,6 +38,7 @@ pub mod import;
 mod inventory;
 mod leader;
 mod ledger;
+mod level;
 mod metrics;
 pub mod metrics_api;
 pub mod observation;
@@ -54,6 +56,7 @@ pub mod predict;
 pub mod quota;
 pub mod recommend;
 pub mod replay;
+pub mod schedule;
 mod series;
 mod service_loop;
 pub mod state;
@@ -62,6 +65,7 @@ mod switches;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod threshold;
 pub mod verify;
 mod view;
 pub mod window;

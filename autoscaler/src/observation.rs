@@ -1,6 +1,7 @@
 //! What one round sees, with every unknown said aloud.
 
 use serde::{Deserialize, Serialize};
+use vocab::TimestampMs;
 use vocab::scaling::{ScalingMode, SeenMetric};
 
 use crate::outside::Outside;
@@ -48,6 +49,12 @@ pub struct Observation {
     pub outside: Outside,
     /// A decision that a person has approved since the last round.
     pub approved: Option<i64>,
+    /// The metric of each step, parallel to the policy's steps.
+    #[serde(default)]
+    pub steps: Vec<SeenMetric>,
+    /// What the clocks on the wall say, for schedules; `None` where there is no calendar, as in a simulation.
+    #[serde(default)]
+    pub wall_ms: Option<TimestampMs>,
 }
 
 impl Observation {
@@ -59,7 +66,7 @@ impl Observation {
     /// All metrics that were looked at, for the record.
     pub fn seen(&self) -> Vec<SeenMetric> {
         let extra = [&self.queue, &self.confirm, &self.forecast];
-        self.loads.iter().chain(extra.into_iter().flatten()).cloned().collect()
+        self.loads.iter().chain(extra.into_iter().flatten()).chain(&self.steps).cloned().collect()
     }
 }
 

@@ -5,11 +5,14 @@ use vocab::scaling::{DecisionState, ScalingDecision, ScalingMode};
 
 use crate::fall;
 use crate::guard::{Guarded, guard};
+use crate::level::{self, Level};
 use crate::observation::{Observation, ReplicaCounts};
 use crate::policy::{Policy, ms, replicas};
 use crate::predict::{Predictor, Seen};
-use crate::recommend::{Recommendation, recommend};
+use crate::recommend::{Recommendation, Wishes, recommend};
+use crate::schedule;
 use crate::state::{Awaiting, FreezeCause, ReasonClass, Recorded, State};
+use crate::threshold;
 use crate::verify::{Finished, Notice, verify};
 
 /// A decision that changes nothing is recorded at most this often, in milliseconds, when only its class changed.
@@ -69,7 +72,9 @@ pub fn step(policy: &Policy, state: &State, observation: &Observation, now: Time
     let was_unknown_alarmed = state.unknown_alarmed;
     let fall = fall::gate(policy, &mut state, observation, counts, now);
     look_ahead(policy, &mut state, observation, counts, fall.is_some(), now);
-    let recommendation = recommend(policy, observation, counts, state.predictor.as_ref());
+    let (wishes, level_notice) = wishes(policy, &mut state, observation, counts, now);
+    notices.extend(level_notice);
+    let recommendation = recommend(policy, observation, counts, state.predictor.as_ref(), wishes);
     let guarded = guard(policy, &mut state, observation, counts, &recommendation, fall.as_ref(), now);
     notices.extend(unknown_notice(policy, &mut state, &recommendation, was_unknown_alarmed, now));
     state.last_ms = Some(now);
@@ -114,6 +119,42 @@ pub fn step(policy: &Policy, state: &State, observation: &Observation, now: Time
     plan.finished = finished;
     note_record(&mut state, &mut plan, now);
     (state, plan)
+}
+
+/// What levels, steps and schedules ask for, and what people should hear of it.
+fn wishes(
+    policy: &Policy,
+    state: &mut State,
+    observation: &Observation,
+    counts: ReplicaCounts,
+    now: TimestampMs,
+) -> (Wishes, Option<Notice>) {
+    let (mut others, unknown) = threshold::candidates(policy, state, observation, counts, now);
+    if let Some(wall_ms) = observation.wall_ms {
+        others.extend(schedule::candidates(&policy.schedules, wall_ms, state.startup_ms(policy)));
+    }
+    let has_load =
+        (0..policy.targets.len()).any(|i| !policy.targets[i].kind.is_level() && observation.load(i).is_some());
+    let is_given_up = |state: &State| state.levels_tried.iter().any(Level::is_given_up);
+    let was_given_up = is_given_up(state);
+    state.levels_tried.resize(policy.targets.len(), Level::default());
+    let tried = policy.targets.iter().zip(&mut state.levels_tried).enumerate();
+    let levels: Vec<_> = tried
+        .map(|(index, (target, tried))| {
+            let level = observation.load(index);
+            let is_level = target.kind.is_level() && policy.behavior.is_none();
+            is_level.then(|| level::candidate(policy, target, level, tried, counts, has_load, now))
+        })
+        .collect();
+    let notice = match (was_given_up, is_given_up(state)) {
+        (false, true) => {
+            let reasons = levels.iter().flatten().map(|c| format!("{}: {}", policy.service, c.reason));
+            Some(Notice::NoEffect(reasons.collect::<Vec<_>>().join("; ")))
+        }
+        (true, false) => Some(Notice::EffectAgain),
+        _ => None,
+    };
+    (Wishes { levels, others, unknown }, notice)
 }
 
 /// Lets the planner take in the round. A load that is not believed is unknown to it.

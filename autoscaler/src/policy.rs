@@ -8,11 +8,14 @@ use vocab::TimestampMs;
 use vocab::duration::format_duration;
 use vocab::scaling::ScalingMode;
 
+use crate::hpa::Behavior;
 use crate::operations::Operations;
+use crate::schedule::Schedule;
+use crate::threshold::Step;
 
 /// What kind of load a target measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// Requests per second through the balancer, waiting ones included: demand, which has no ceiling.
     Rps,
@@ -20,16 +23,56 @@ pub enum TargetKind {
     Cpu,
     /// Whatever a query says.
     Promql,
+    /// Seconds that an answer takes, such as the p95: a level, which falls when replicas are added, but not in proportion.
+    Latency,
+    /// Any other level.
+    Level,
+    /// What waits to be done.
+    Queue,
+    /// Log lines per second.
+    LogRate,
+    /// What the business counts: transactions, orders.
+    Volume,
+    /// CPU as a share of what each replica may use, summed over the replicas.
+    CpuShare,
+    /// Memory as a share of what each replica may use, summed over the replicas.
+    MemoryShare,
 }
 
 impl TargetKind {
+    /// All of them, as they are offered.
+    pub const ALL: [Self; 10] = [
+        Self::Rps,
+        Self::Cpu,
+        Self::CpuShare,
+        Self::MemoryShare,
+        Self::Latency,
+        Self::Queue,
+        Self::LogRate,
+        Self::Volume,
+        Self::Level,
+        Self::Promql,
+    ];
+
     /// The lower-case word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rps => "rps",
             Self::Cpu => "cpu",
             Self::Promql => "promql",
+            Self::Latency => "latency",
+            Self::Level => "level",
+            Self::Queue => "queue",
+            Self::LogRate => "log_rate",
+            Self::Volume => "volume",
+            Self::CpuShare => "cpu_share",
+            Self::MemoryShare => "memory_share",
         }
+    }
+
+    /// Reads the word back.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
     /// The unit behind numbers in sentences.
@@ -38,7 +81,24 @@ impl TargetKind {
             Self::Rps => "RPS",
             Self::Cpu => "CPU cores",
             Self::Promql => "load",
+            Self::Latency => "s of latency",
+            Self::Level => "level",
+            Self::Queue => "waiting",
+            Self::LogRate => "log lines/s",
+            Self::Volume => "volume",
+            Self::CpuShare => "CPU shares",
+            Self::MemoryShare => "memory shares",
         }
+    }
+
+    /// Whether it is a level, which is the same for all replicas, rather than a load that they divide among them.
+    pub fn is_level(self) -> bool {
+        matches!(self, Self::Latency | Self::Level)
+    }
+
+    /// Whether it comes from users, whatever is decided: only that can be replayed and looked ahead of.
+    pub fn is_demand(self) -> bool {
+        matches!(self, Self::Rps | Self::Promql | Self::LogRate | Self::Volume)
     }
 }
 
@@ -74,6 +134,9 @@ impl Target {
 
     /// The target in words: `100 RPS per replica`.
     pub fn words(&self) -> String {
+        if self.kind.is_level() {
+            return format!("at most {} {}", short(self.value), self.kind.unit());
+        }
         format!("{} {} per replica", short(self.value), self.kind.unit())
     }
 }
@@ -156,6 +219,15 @@ pub struct Policy {
     /// What it says besides load.
     #[serde(default)]
     pub operations: Operations,
+    /// How the Horizontal Pod Autoscaler would limit changes: with it, the targets are judged as that one does.
+    #[serde(default)]
+    pub behavior: Option<Behavior>,
+    /// Thresholds at which replicas are added in one step.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// Least replicas by the calendar.
+    #[serde(default)]
+    pub schedules: Vec<Schedule>,
 }
 
 /// A hold shorter than this is worth a note.
@@ -190,6 +262,9 @@ impl Policy {
             predict: Some(Predict::default()),
             notes: Vec::new(),
             operations: Operations::default(),
+            behavior: None,
+            steps: Vec::new(),
+            schedules: Vec::new(),
         }
     }
 
@@ -197,7 +272,8 @@ impl Policy {
     pub fn costs(&self) -> Option<Costs> {
         let (predict, target) = (self.predict.as_ref()?, self.targets.first()?);
         let capacity = (target.value / CARRIED_SHARE) as f32;
-        let is_usable = target.saturation.is_none() && capacity.is_finite() && capacity > 0.0;
+        let is_usable =
+            target.kind.is_demand() && target.saturation.is_none() && capacity.is_finite() && capacity > 0.0;
         is_usable.then_some(Costs { capacity, knee: CARRIED_SHARE as f32, bad: predict.bad_cost as f32 })
     }
 

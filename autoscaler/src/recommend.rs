@@ -3,6 +3,7 @@
 use models::load::Costs;
 use vocab::scaling::Candidate;
 
+use crate::hpa;
 use crate::observation::{Observation, ReplicaCounts, sane};
 use crate::policy::{Policy, Target, TargetKind, replicas, short};
 use crate::predict::{FLOOR_SHARE, Predictor, floor};
@@ -27,28 +28,53 @@ pub struct Recommendation {
     pub reason: String,
 }
 
+/// What is asked for besides the arithmetic on loads: it depends on what was tried before, and on the calendar.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Wishes {
+    /// Of targets that are levels, parallel to the policy's targets.
+    pub levels: Vec<Option<Candidate>>,
+    /// Of steps and schedules.
+    pub others: Vec<Candidate>,
+    /// Steps whose metric is unknown, each with the reason.
+    pub unknown: Vec<String>,
+}
+
 /// Recommends a number of replicas. `wanted` may lie outside the policy's bounds; guards see to that.
 pub fn recommend(
     policy: &Policy,
     observation: &Observation,
     counts: ReplicaCounts,
     predictor: Option<&Predictor>,
+    wishes: Wishes,
 ) -> Recommendation {
     let planned = predictor.zip(policy.costs());
     let mut candidates = Vec::with_capacity(policy.targets.len() + 1);
-    let mut unknown = Vec::new();
+    let mut unknown = wishes.unknown;
+    let is_idle = no_requests(policy, observation);
+    let mut levels = wishes.levels;
     for (index, target) in policy.targets.iter().enumerate() {
         let load = observation.load(index);
-        if load.is_none() {
+        // Without requests there is no latency: that is no missing measurement.
+        if load.is_none() && !(is_idle && target.kind.is_level()) {
             let note = observation.loads.get(index).map_or("", |m| m.note.as_str());
             let note = if note.is_empty() { "no usable value" } else { note };
             unknown.push(format!("{} ({note})", target.kind.as_str()));
         }
         candidates.push(match (&planned, load) {
             (Some((_, costs)), Some(load)) if index == 0 => floor_candidate(target, load, costs, policy.max),
-            _ => candidate(policy, target, load, observation, index, counts),
+            _ => match (&policy.behavior, levels.get_mut(index).and_then(Option::take)) {
+                (Some(behavior), _) => hpa::candidate(behavior, target, observation, index, counts),
+                (None, Some(level)) => level,
+                (None, None) => candidate(policy, target, load, observation, index, counts),
+            },
         });
     }
+    candidates.extend(wishes.others);
+    if policy.targets.is_empty() {
+        let reason = format!("nothing else asks for more than the minimum of {}", policy.min);
+        candidates.push(Candidate { name: "min".into(), replicas: Some(policy.min), reason });
+    }
+    let listed = largest_of(&candidates);
     let mut measured = candidates.iter().filter_map(|c| c.replicas).max();
     if let (Some((predictor, _)), Some(load)) = (planned, observation.load(0)) {
         let kept = policy.targets.first().map(|t| need(load / (1.0 + policy.tolerance), t.value));
@@ -61,15 +87,28 @@ pub fn recommend(
         candidates.push(forecast_candidate(policy, target, sane(forecast), observation.load(0), counts));
     }
     // The forecast only adds: alone, without any measured load, it does not speak for the service.
-    let measured_known = unknown.len() < policy.targets.len();
+    let measured_known = measured.is_some();
     let best = candidates.iter().filter(|_| measured_known).max_by_key(|c| c.replicas);
     Recommendation {
         wanted: best.and_then(|c| c.replicas),
-        measured: measured.filter(|_| measured_known),
-        reason: best.map(|c| c.reason.clone()).unwrap_or_default(),
+        measured,
+        reason: best.map(|c| format!("{}{listed}", c.reason)).unwrap_or_default(),
         unknown,
         candidates,
     }
+}
+
+/// Whether a load says that nobody asks anything of the service.
+fn no_requests(policy: &Policy, observation: &Observation) -> bool {
+    let demands = policy.targets.iter().enumerate().filter(|(_, target)| target.kind.is_demand());
+    demands.map(|(index, _)| observation.load(index)).any(|load| load == Some(0.0))
+}
+
+/// Of several wishes the largest counts: which there were, in words; nothing for one alone.
+fn largest_of(candidates: &[Candidate]) -> String {
+    let known = candidates.iter().filter_map(|c| Some(format!("{} {}", c.name, c.replicas?)));
+    let known: Vec<String> = known.collect();
+    if known.len() < 2 { String::new() } else { format!("; the largest of {} counts", known.join(", ")) }
 }
 
 /// What one target asks for.

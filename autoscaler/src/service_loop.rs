@@ -221,8 +221,15 @@ impl ServiceLoop {
             let counted = count.and_then(|c| c.value).map(|c| c as u32);
             (load, counted)
         }));
-        let (loads, queue, confirm, forecast, replicas) = tokio::join!(
+        let steps = futures::future::join_all(
+            policy
+                .steps
+                .iter()
+                .map(|step| async move { observer.ask(policy, &format!("step {}", step.name), &step.query).await }),
+        );
+        let (loads, steps, queue, confirm, forecast, replicas) = tokio::join!(
             loads,
+            steps,
             observer.ask(policy, "queue", &policy.queue_query),
             observer.ask(policy, "confirm", &policy.confirm_query),
             observer.ask(policy, "forecast", &policy.forecast_query),
@@ -239,6 +246,8 @@ impl ServiceLoop {
             replicas_age_ms: 0,
             counted: loads.iter().map(|l| l.1).collect(),
             loads: loads.into_iter().filter_map(|l| l.0).collect(),
+            steps: steps.into_iter().flatten().collect(),
+            wall_ms: Some(self.shared.clock.now_ms()),
             queue,
             confirm,
             forecast,

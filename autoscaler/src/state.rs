@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vocab::TimestampMs;
 
+use crate::level::Level;
 use crate::policy::{Policy, ms};
 use crate::predict::Predictor;
+use crate::threshold::Taken;
 use crate::window::Window;
 
 /// Format of the stored state; another one is not read, and the service starts anew (holding).
@@ -165,6 +167,12 @@ pub struct State {
     pub startups_ms: Vec<i64>,
     /// The last recorded decision.
     pub recorded: Option<Recorded>,
+    /// What each target that is a level has tried; parallel to the policy's targets.
+    #[serde(default)]
+    pub levels_tried: Vec<Level>,
+    /// Steps that were taken and are not over; parallel to the policy's.
+    #[serde(default)]
+    pub steps: Vec<Option<Taken>>,
     /// The planner, once it has seen a load.
     #[serde(skip)]
     pub predictor: Option<Predictor>,
@@ -219,7 +227,7 @@ impl State {
         if delta > 0 {
             self.added_ms = Some(now);
         }
-        push_bounded(&mut self.changes, Change { at_ms: now, delta }, CHANGES_MAX);
+        self.note_change(Change { at_ms: now, delta });
         let deadline_ms = now.saturating_add(self.startup_deadline_ms(policy));
         let pending = Pending { decision_id, from, to, acted_at_ms: now, deadline_ms, ready_at_ms: None };
         push_bounded(&mut self.pending, pending, PENDING_MAX);
@@ -247,6 +255,22 @@ impl State {
         self.frozen = None;
         self.tries = 0;
         self.retry_after_ms = None;
+    }
+
+    /// Remembers a change. When there is no room two of the oldest that go the same way become one, at the later time: paces
+    /// then see it longer than asked, never shorter.
+    fn note_change(&mut self, change: Change) {
+        if self.changes.len() >= CHANGES_MAX {
+            let same_way = |pair: &[Change]| pair[0].delta.signum() == pair[1].delta.signum();
+            match self.changes.windows(2).position(same_way) {
+                Some(index) => {
+                    let older = self.changes.remove(index);
+                    self.changes[index].delta = self.changes[index].delta.saturating_add(older.delta);
+                }
+                None => drop(self.changes.remove(0)),
+            }
+        }
+        self.changes.push(change);
     }
 
     /// Remembers a measured start-up time.
@@ -284,13 +308,16 @@ mod tests {
         for step in 0..1000 {
             state.highest.push_max(far + step, u32::MAX - u32::try_from(step).expect("small"));
             state.lowest.push_min(far + step, u32::MAX - 1000 + u32::try_from(step).expect("small"));
-            push_bounded(&mut state.changes, Change { at_ms: far, delta: far }, CHANGES_MAX);
+            state.note_change(Change { at_ms: far, delta: far });
             let pending =
                 Pending { decision_id: far, from: 1, to: 2, acted_at_ms: far, deadline_ms: far, ready_at_ms: None };
             push_bounded(&mut state.pending, pending, PENDING_MAX);
             state.learn_startup(i64::MAX);
         }
         state.levels = vec![Some(f64::MIN_POSITIVE); 16];
+        state.levels_tried = vec![Level::default(); 16];
+        let taken = Taken { asked: u32::MAX, from: u32::MAX, ready_ms: Some(far) };
+        state.steps = vec![Some(taken); 16];
         let costs = models::load::Costs { capacity: 100.0, knee: 0.8, bad: 100.0 };
         let mut predictor = Predictor::new(0, &costs);
         for tick in 0..100 {

@@ -158,6 +158,8 @@ pub fn demand_seen(load: Option<f64>, wanted: u32, ready: u32) -> Observation {
         mode: ScalingMode::Act,
         outside: crate::outside::Outside::default(),
         approved: None,
+        steps: Vec::new(),
+        wall_ms: None,
     }
 }
 

@@ -4,11 +4,11 @@ use vocab::TimestampMs;
 use vocab::scaling::DecisionState;
 
 use crate::observation::{Observation, ReplicaCounts};
-use crate::policy::{Policy, ms, replicas, short};
+use crate::policy::{Policy, Target, ms, replicas, short};
 use crate::state::{FreezeCause, Frozen, Pending, State, TRIES_MAX};
 
 /// How many scrapes pass until the load has settled on new replicas.
-const SETTLE_SCRAPES: i64 = 5;
+pub(crate) const SETTLE_SCRAPES: i64 = 5;
 
 /// How a decision ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,10 @@ pub enum Notice {
     Trimmed(String),
     /// It no longer does.
     TrimmedNoMore,
+    /// More replicas do not lower a level, such as latency: ticket.
+    NoEffect(String),
+    /// It is where it should be again.
+    EffectAgain,
     /// Someone else has changed the replicas.
     ForeignChange {
         /// Replicas before.
@@ -150,23 +154,29 @@ fn left(pending: Pending) -> String {
 /// Whether each known load per ready replica is within its target; `None` when no load is known.
 fn load_fits(policy: &Policy, observation: &Observation, counts: ReplicaCounts) -> Option<bool> {
     let ready = f64::from(counts.ready.max(1));
-    let loads = policy.targets.iter().enumerate().filter_map(|(i, t)| Some((observation.load(i)?, t.value)));
-    loads.map(|(load, value)| load / ready <= value * (1.0 + policy.tolerance)).reduce(|a, b| a && b)
+    let loads = policy.targets.iter().enumerate().filter_map(|(i, t)| Some((observation.load(i)?, t)));
+    let each = |load: f64, target: &Target| if target.kind.is_level() { load } else { load / ready };
+    loads.map(|(load, target)| each(load, target) <= target.value * (1.0 + policy.tolerance)).reduce(|a, b| a && b)
 }
 
 /// `load per replica 93 of 100 RPS`.
 fn load_words(policy: &Policy, observation: &Observation, counts: ReplicaCounts) -> Option<String> {
     let ready = f64::from(counts.ready.max(1));
-    let words: Vec<String> = policy
-        .targets
-        .iter()
-        .enumerate()
-        .filter_map(|(i, t)| {
+    let words = |is_level: bool| {
+        let of_kind = policy.targets.iter().enumerate().filter(|(_, t)| t.kind.is_level() == is_level);
+        let words = of_kind.filter_map(|(i, t)| {
             let load = observation.load(i)?;
-            Some(format!("{} of {} {}", short(load / ready), short(t.value), t.kind.unit()))
-        })
-        .collect();
-    (!words.is_empty()).then(|| format!("load per replica {}", words.join(", ")))
+            let each = if is_level { load } else { load / ready };
+            Some(format!("{} of {} {}", short(each), short(t.value), t.kind.unit()))
+        });
+        words.collect::<Vec<String>>().join(", ")
+    };
+    match (words(false), words(true)) {
+        (loads, levels) if loads.is_empty() && levels.is_empty() => None,
+        (loads, levels) if levels.is_empty() => Some(format!("load per replica {loads}")),
+        (loads, levels) if loads.is_empty() => Some(levels),
+        (loads, levels) => Some(format!("load per replica {loads}; {levels}")),
+    }
 }
 
 fn seconds(ms: i64) -> String {

@@ -103,7 +103,7 @@ fn weekly(
     Some(Span::Weekly { days, start, end, time_zone: time_zone.clone() })
 }
 
-fn weekday(name: &str) -> Option<Weekday> {
+pub(super) fn weekday(name: &str) -> Option<Weekday> {
     Some(match name {
         "mon" => Weekday::Monday,
         "tue" => Weekday::Tuesday,

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::behavior::RawBehavior;
+use super::schedules::{RawHolidays, RawSchedule};
+use super::targets::RawStep;
 use crate::metrics_api::config::RawMetricsApi;
 use crate::orchestrators::kubernetes::config::RawKubernetes;
 use crate::orchestrators::marathon::config::RawMarathon;
@@ -49,6 +52,8 @@ pub struct RawScaling {
     pub batches: Vec<RawBatch>,
     /// Times in which nothing is changed.
     pub freeze_windows: Vec<RawFreezeWindow>,
+    /// Calendars of holidays, for schedules.
+    pub holidays: Vec<RawHolidays>,
 }
 
 /// A quota or budget.
@@ -201,6 +206,16 @@ pub struct RawPolicy {
     pub manual_hold: Option<String>,
     /// Over which clusters it is placed.
     pub placement: Option<RawPlacement>,
+    /// `targets` (default), or `hpa`: judged and limited as the Horizontal Pod Autoscaler does.
+    pub kind: Option<String>,
+    /// With `kind: hpa`: its rules.
+    pub behavior: Option<RawBehavior>,
+    /// Thresholds that add replicas at once.
+    #[serde(default)]
+    pub steps: Vec<RawStep>,
+    /// Least replicas by the calendar.
+    #[serde(default)]
+    pub schedules: Vec<RawSchedule>,
 }
 
 /// Over which clusters a service is placed.
@@ -238,11 +253,11 @@ pub struct RawShare {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawTarget {
-    /// `rps`, `cpu` or `promql`.
+    /// `rps`, `cpu`, `cpu_share`, `memory_share`, `latency`, `queue`, `log_rate`, `volume`, `level` or `promql`.
     pub kind: String,
-    /// Load per replica.
+    /// Load per replica; for `latency` (seconds) and `level` the most there should be.
     pub value: f64,
-    /// Gives the service's whole load; has a default for `rps` and `cpu`.
+    /// Gives the service's whole load, or the level; has a default for most kinds.
     pub query: Option<String>,
     /// Load at which a replica is saturated; for `cpu` 1 core or `value`, whichever is more.
     pub saturation: Option<f64>,

@@ -60,7 +60,7 @@ autoscaling:
         "autoscaling[0].orchestrator: unknown \"nomad\"; want process or swarm",
         "autoscaling[0].tolerance: want a share",
         "autoscaling[0].targets[0].value: want a load per replica above 0",
-        "autoscaling[0].targets[1].kind: unknown kind \"x\"; want rps, cpu or promql",
+        "autoscaling[0].targets[1].kind: unknown kind \"x\"; want rps, cpu, cpu_share",
         "autoscaling[0].targets[2].query: kind promql needs a query",
         "autoscaling[0].targets[3].query: not PromQL",
         "autoscaling[1].service: \"web\" has a policy already",

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ImportError, ImportedPace, ImportedPolicy, ImportedTarget, Subject, quantity, replicas, seconds};
+use super::{ImportError, ImportedPolicy, ImportedTarget, Subject, quantity, replicas};
 
 /// A policy from an `autoscaling/v1` or `v2` HorizontalPodAutoscaler.
 pub(super) fn policy(object: &Value) -> Result<ImportedPolicy, ImportError> {
@@ -13,9 +13,6 @@ pub(super) fn policy(object: &Value) -> Result<ImportedPolicy, ImportError> {
     let min = replicas(&spec["minReplicas"]).unwrap_or(1);
     let mut policy = ImportedPolicy::new(&subject.service, subject.words.clone(), "kubernetes", (min, max));
     policy.notes.extend(subject.target_note.clone());
-    // The controller's own: every 15 s, and off by a tenth before anything changes.
-    policy.interval = Some(seconds(15));
-    policy.tolerance = Some(0.1);
     if let Some(percent) = spec["targetCPUUtilizationPercentage"].as_f64() {
         utilization(&mut policy, &subject, "cpu", percent, None);
     }
@@ -70,10 +67,15 @@ fn add(policy: &mut ImportedPolicy, subject: &Subject, metric: &Value) {
                     policy.note(format!("{} metric as {query}: see that this is the same series", kind.to_lowercase()));
                     policy.targets.push(ImportedTarget { kind: "promql", value, query: Some(query) });
                 }
-                None => policy.note(format!(
-                    "{} metric {name} has a target of type Value: a ratio that multiplies the present replicas, which is no load per replica; left out",
-                    kind.to_lowercase()
-                )),
+                None => {
+                    let Some(value) = quantity::parse(&part["target"]["value"]) else {
+                        policy.note(format!("{} metric {name} has no target; left out", kind.to_lowercase()));
+                        return;
+                    };
+                    let query = format!("sum({})", series(&part["metric"], None));
+                    policy.note(format!("{} metric as {query}: see that this is the same series", kind.to_lowercase()));
+                    policy.targets.push(ImportedTarget { kind: "level", value, query: Some(query) });
+                }
             }
         }
         other => policy.note(format!("a metric of type {other:?} was left out")),
@@ -102,7 +104,8 @@ pub(super) fn utilization(
         "{resource} at {percent} % of its request needs {requests} from kube-state-metrics; with a fixed request, `kind: cpu` and the cores themselves need nothing"
     ));
     let query = format!("{used} / avg(sum by (pod) ({requests}))");
-    policy.targets.push(ImportedTarget { kind: "promql", value: percent / 100.0, query: Some(query) });
+    let kind = if resource == "cpu" { "cpu_share" } else { "memory_share" };
+    policy.targets.push(ImportedTarget { kind, value: percent / 100.0, query: Some(query) });
 }
 
 /// An amount per pod: cores or bytes.
@@ -167,75 +170,13 @@ fn escape(text: &str) -> String {
     text.chars().flat_map(|c| is_special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// The `behavior` block: windows and paces.
+/// The `behavior` block, word for word.
 pub(super) fn behavior(policy: &mut ImportedPolicy, behavior: &Value) {
-    let window = |key: &str| behavior[key]["stabilizationWindowSeconds"].as_u64();
-    policy.hold = Some(seconds(window("scaleDown").unwrap_or(300)));
-    policy.stabilization_up = Some(seconds(window("scaleUp").unwrap_or(0)));
-    // An HPA knows no pause after a change.
-    policy.cooldown = Some("0s".to_owned());
-    // Its defaults: down by all at once, up by the larger of 4 pods and 100 % in 15 s.
-    policy.scale_in = Some(pace(
-        policy,
-        &behavior["scaleDown"],
-        "scaleDown",
-        ImportedPace { replicas: 0, percent: 100.0, period: seconds(15) },
-    ));
-    policy.scale_out = Some(pace(
-        policy,
-        &behavior["scaleUp"],
-        "scaleUp",
-        ImportedPace { replicas: 4, percent: 100.0, period: seconds(15) },
-    ));
-    for key in ["scaleUp", "scaleDown"] {
-        if let Some(tolerance) = quantity::parse(&behavior[key]["tolerance"]) {
-            if key == "scaleUp" {
-                policy.tolerance = Some(tolerance);
-            } else {
-                policy.note(format!("scaleDown.tolerance {tolerance}: a policy has one tolerance for both directions"));
-            }
+    policy.kind = Some("hpa");
+    if !behavior.is_null() {
+        match serde_json::from_value(behavior.clone()) {
+            Ok(rules) => policy.behavior = Some(rules),
+            Err(error) => policy.note(format!("its behavior was left out, since it cannot be read: {error}")),
         }
     }
-}
-
-fn pace(policy: &mut ImportedPolicy, rules: &Value, key: &str, default: ImportedPace) -> ImportedPace {
-    match rules["selectPolicy"].as_str() {
-        Some("Disabled") => {
-            policy.note(format!(
-                "{key} is disabled; the slowest pace there is takes its place: use mode observe or advise to hold"
-            ));
-            return ImportedPace { replicas: 0, percent: 0.001, period: seconds(86_400) };
-        }
-        Some("Min") => policy.note(format!("{key}: selectPolicy Min; a policy takes the larger of its two limits")),
-        _ => {}
-    }
-    let list = rules["policies"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if list.is_empty() {
-        return default;
-    }
-    let mut pace = ImportedPace { replicas: 0, percent: 0.0, period: seconds(15) };
-    let mut periods = Vec::new();
-    for rule in list {
-        let value = rule["value"].as_u64().unwrap_or(0);
-        periods.push(rule["periodSeconds"].as_u64().unwrap_or(15));
-        match rule["type"].as_str() {
-            Some("Pods") => pace.replicas = pace.replicas.max(u32::try_from(value).unwrap_or(u32::MAX)),
-            #[allow(clippy::cast_precision_loss, reason = "percentages are small")]
-            Some("Percent") => pace.percent = pace.percent.max(value as f64),
-            other => policy.note(format!("{key}: a policy of type {other:?} was left out")),
-        }
-    }
-    let period = periods.iter().copied().max().unwrap_or(15);
-    if periods.iter().any(|p| *p != period) {
-        policy.note(format!(
-            "{key}: its policies have different periods; the longest, {}, counts for all",
-            seconds(period)
-        ));
-    }
-    if pace.percent > 1000.0 {
-        policy.note(format!("{key}: {} % is more than a policy may say; 1000 % is as good as no limit", pace.percent));
-        pace.percent = 1000.0;
-    }
-    pace.period = seconds(period);
-    pace
 }

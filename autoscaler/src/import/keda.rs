@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{ImportError, ImportedPolicy, ImportedTarget, Subject, hpa, quantity, replicas, seconds};
+use super::{ImportError, ImportedPolicy, ImportedSchedule, ImportedTarget, Subject, hpa, quantity, replicas, seconds};
+use crate::cron::Cron;
 
 /// A policy from a `keda.sh/v1alpha1` ScaledObject.
 pub(super) fn policy(object: &Value) -> Result<ImportedPolicy, ImportError> {
@@ -12,7 +13,6 @@ pub(super) fn policy(object: &Value) -> Result<ImportedPolicy, ImportError> {
     let max = replicas(&spec["maxReplicaCount"]).unwrap_or(100);
     let mut policy = ImportedPolicy::new(&subject.service, subject.words.clone(), "kubernetes", (min, max));
     policy.notes.extend(subject.target_note.clone());
-    policy.tolerance = Some(0.1);
     hpa::behavior(&mut policy, &spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]);
     policy.interval = Some(seconds(spec["pollingInterval"].as_u64().unwrap_or(30).clamp(1, 3600)));
     if min == 0 {
@@ -36,7 +36,7 @@ pub(super) fn policy(object: &Value) -> Result<ImportedPolicy, ImportError> {
     for trigger in spec["triggers"].as_array().into_iter().flatten() {
         add(&mut policy, &subject, trigger);
     }
-    if policy.targets.is_empty() {
+    if policy.targets.is_empty() && policy.schedules.is_empty() {
         let reason = format!("none of its triggers can be said as a load per replica: {}", policy.notes.join("; "));
         return Err(ImportError::Object { object: subject.words, reason });
     }
@@ -55,9 +55,10 @@ fn add(policy: &mut ImportedPolicy, subject: &Subject, trigger: &Value) {
         "prometheus" => {
             let query = given["query"].as_str().unwrap_or_default().to_owned();
             let threshold = quantity::parse(&given["threshold"]).filter(|v| *v > 0.0);
-            let Some(value) = threshold.filter(|_| metric_type == "AverageValue" && !query.is_empty()) else {
+            let is_known = matches!(metric_type, "AverageValue" | "Value") && !query.is_empty();
+            let Some(value) = threshold.filter(|_| is_known) else {
                 policy.note(format!(
-                    "a prometheus trigger of type {metric_type} without a positive threshold per replica was left out"
+                    "a prometheus trigger of type {metric_type} without a query and a positive threshold was left out"
                 ));
                 return;
             };
@@ -66,7 +67,8 @@ fn add(policy: &mut ImportedPolicy, subject: &Subject, trigger: &Value) {
             }
             let address = given["serverAddress"].as_str().unwrap_or("its server");
             policy.note(format!("its query was evaluated by {address}; here Tidewatch's own data are asked"));
-            policy.targets.push(ImportedTarget { kind: "promql", value, query: Some(query) });
+            let kind = if metric_type == "Value" { "level" } else { "promql" };
+            policy.targets.push(ImportedTarget { kind, value, query: Some(query) });
         }
         "cpu" | "memory" => {
             let container = given["containerName"].as_str();
@@ -78,16 +80,16 @@ fn add(policy: &mut ImportedPolicy, subject: &Subject, trigger: &Value) {
         }
         "cron" => {
             let text = |key: &str| given[key].as_str().unwrap_or_default().to_owned();
-            let wanted = given["desiredReplicas"]
-                .as_str()
-                .map(str::to_owned)
-                .unwrap_or_else(|| given["desiredReplicas"].to_string());
-            policy.note(format!(
-                "cron trigger: {wanted} replicas from {:?} to {:?} ({}); say it as a schedule",
-                text("start"),
-                text("end"),
-                text("timezone")
-            ));
+            let wanted = &given["desiredReplicas"];
+            let min = replicas(wanted).or_else(|| wanted.as_str()?.parse().ok()).unwrap_or(0);
+            let (cron, until, time_zone) = (text("start"), text("end"), text("timezone"));
+            let problem = [&cron, &until].into_iter().find_map(|times| Cron::parse(times).err());
+            if min == 0 || problem.is_some() {
+                let problem = problem.unwrap_or_else(|| "no desiredReplicas".to_owned());
+                policy.note(format!("a cron trigger was left out: {problem}"));
+                return;
+            }
+            policy.schedules.push(ImportedSchedule { min, cron, until, before: "0s", time_zone });
         }
         other => policy.note(format!("trigger {other} was left out: scrape what it asks and say it as PromQL")),
     }

@@ -1,9 +1,13 @@
 //! Objects as people have them, and what becomes of them; each result is a configuration that is accepted.
 
+use std::time::Duration;
+
 use vocab::Problems;
 
 use super::{ImportError, Imported, from_flags, from_text};
 use crate::config::{AutoscalerConfig, RawAutoscaler, check};
+use crate::hpa::{Behavior, Rate, RateKind};
+use crate::schedule::Ends;
 
 /// The configuration that a result is, beside the section that its orchestrator needs.
 fn accepted(imported: &Imported) -> AutoscalerConfig {
@@ -57,15 +61,19 @@ fn an_hpa_becomes_a_policy() {
             (524_288_000.0, "sum(container_memory_working_set_bytes{service=\"web\"})"),
             (100.0, "sum({\"http_requests_per_second\",\"service\"=\"web\"})"),
             (30.0, "sum({\"queue_length\",\"queue\"=\"orders\",\"env\"=~\"a\\\\.b|c\"})"),
+            (2000.0, "sum({\"hits\"})"),
         ]
     );
-    assert_eq!((policy.hold.as_secs(), policy.stabilization_up.as_secs(), policy.tolerance), (120, 30, 0.05));
-    assert_eq!((policy.scale_in.replicas, policy.scale_in.percent, policy.scale_in.period.as_secs()), (2, 10.0, 60));
-    assert_eq!(policy.scale_out.map(|p| (p.replicas, p.percent)), Some((0, 900.0)));
+    let kinds: Vec<&str> = policy.targets.iter().map(|t| t.kind.as_str()).collect();
+    assert_eq!(kinds, ["cpu_share", "promql", "promql", "promql", "level"]);
+    let behavior = policy.behavior.as_ref().expect("kind: hpa");
+    let rate = |kind, seconds| Rate { kind, period: Duration::from_secs(seconds) };
+    assert_eq!(behavior.down.rates, [rate(RateKind::Percent(10), 60), rate(RateKind::Pods(2), 30)]);
+    assert_eq!(behavior.up.rates, [rate(RateKind::Percent(900), 60)]);
+    assert_eq!((behavior.up.tolerance, behavior.down.tolerance), (0.05, 0.1));
+    assert_eq!((policy.hold.as_secs(), policy.stabilization_up.as_secs(), policy.cooldown.as_secs()), (120, 30, 0));
     let notes = policy.notes.join("\n");
-    for expect in
-        ["object metric hits has a target of type Value", "different periods; the longest, 1m", "kube-state-metrics"]
-    {
+    for expect in ["object metric as sum({\"hits\"})", "kube-state-metrics"] {
         assert!(notes.contains(expect), "{expect} is not in\n{notes}");
     }
 }
@@ -79,8 +87,7 @@ fn an_hpa_without_anything_keeps_the_defaults_of_its_controller() {
     let policy = &accepted(&imported).policies[0];
     assert_eq!((policy.min, policy.max, policy.targets[0].value), (1, 3, 0.5));
     assert_eq!((policy.hold.as_secs(), policy.stabilization_up.as_secs(), policy.interval.as_secs()), (300, 0, 15));
-    assert_eq!((policy.scale_in.percent, policy.scale_in.period.as_secs()), (100.0, 15));
-    assert_eq!(policy.scale_out.map(|p| (p.replicas, p.percent)), Some((4, 100.0)));
+    assert_eq!(policy.behavior, Some(Behavior::default()));
     assert!(policy.notes.iter().any(|n| n.contains("kind: StatefulSet, name: db")), "{:?}", policy.notes);
 }
 
@@ -109,14 +116,11 @@ apiVersion: v1
     assert_eq!((policy.service.as_str(), policy.min, policy.max, policy.interval.as_secs()), ("worker", 0, 30, 10));
     assert_eq!((policy.targets[0].value, policy.targets[0].query.as_str()), (5.0, "sum(jobs_waiting)"));
     assert_eq!(policy.targets.len(), 2);
+    let lunch = &policy.schedules[0];
+    assert_eq!((lunch.min, lunch.before, lunch.time_zone.as_str()), (10, Some(Duration::ZERO), "Asia/Shanghai"));
+    assert!(matches!(lunch.ends, Ends::At(_)) && policy.behavior == Some(Behavior::default()));
     let notes = policy.notes.join("\n");
-    for expect in [
-        "it is paused",
-        "fallback was left out",
-        "cron trigger: 10 replicas from \"30 12 * * *\"",
-        "trigger kafka was left out",
-        "activationThreshold 1",
-    ] {
+    for expect in ["it is paused", "fallback was left out", "trigger kafka was left out", "activationThreshold 1"] {
         assert!(notes.contains(expect), "{expect} is not in\n{notes}");
     }
 }

@@ -40,6 +40,9 @@ fn policy() -> Policy {
         predict: None,
         notes: Vec::new(),
         operations: Operations::default(),
+        behavior: None,
+        steps: Vec::new(),
+        schedules: Vec::new(),
     }
 }
 
@@ -68,6 +71,8 @@ fn seen(load: Option<f64>, wanted: u32, ready: u32) -> Observation {
         mode: ScalingMode::Act,
         outside: Outside::default(),
         approved: None,
+        steps: Vec::new(),
+        wall_ms: None,
     }
 }
 

@@ -29,6 +29,10 @@ impl ServiceLoop {
                 self.open_ticket("quota", format!("{service} gets less than it needs"), reason).await
             }
             Notice::TrimmedNoMore => self.resolve_ticket("quota", "it gets what it needs").await,
+            Notice::NoEffect(reason) => {
+                self.open_ticket("no_effect", format!("more replicas do not help {service}"), reason).await;
+            }
+            Notice::EffectAgain => self.resolve_ticket("no_effect", "it is where it should be again").await,
             Notice::ForeignChange { from, to } => {
                 let summary =
                     format!("replicas were set from {from} to {to} by someone else; left so for one hold window");
