@@ -18,11 +18,11 @@ const STACK_BYTES: usize = 16 << 20;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The only TLS provider; a second installation cannot happen here.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
     if let Some(Command::Autoscale { command }) = &cli.command {
         return autoscale::run(command);
     }
-    // The only TLS provider; a second installation cannot happen here.
-    let _installed = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -29,6 +29,7 @@ use crate::ledger::{FLUSH_INTERVAL, Meter};
 use crate::metrics::Metrics;
 use crate::metrics_api::{self, MetricsApiDeps, ObjectNames};
 use crate::observe::Observer;
+use crate::odd_watch::OddWatch;
 use crate::orchestrator::Orchestrator;
 use crate::orchestrators::breaker::Guarded;
 use crate::orchestrators::kubernetes::ClusterReader;
@@ -143,6 +144,7 @@ impl Autoscaler {
             batches: Batches::default(),
             freeze_windows: RwLock::default(),
             meter: Meter::default(),
+            seats: Arc::default(),
             prepared: AsyncMutex::default(),
             shown: RwLock::new(HashMap::new()),
         };
@@ -266,6 +268,11 @@ impl Autoscaler {
             }
             let cancel = running.cancel.child_token();
             let Some(orchestrator) = self.orchestrator_of(running, policy, &cancel) else { continue };
+            if let Some(watch) = &policy.operations.odd_replica {
+                let (orchestrator, shared) = (Arc::clone(&orchestrator), Arc::clone(&self.shared));
+                let watch = OddWatch::new(policy.clone(), watch.clone(), orchestrator, shared);
+                running.tasks.spawn(watch.run(cancel.clone()));
+            }
             // Rounds of many services are spread over their interval.
             let offset = policy.interval.mul_f64(f64::from(index) / f64::from(number));
             let rounds = scale(policy.clone(), orchestrator, Arc::clone(&self.shared), offset, cancel.clone());
@@ -428,6 +435,7 @@ impl Autoscaler {
                 interval: balancer.interval,
                 clock: Arc::clone(&self.clock),
                 metrics: self.shared.metrics.clone(),
+                seats: Arc::clone(&self.shared.seats),
             };
             running.tasks.spawn(balance.run(running.cancel.clone()));
         }

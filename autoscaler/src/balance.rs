@@ -1,8 +1,10 @@
 //! The loop of one balancer: brings its backend in line with the replicas and lets drained ones stop.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use vocab::Clock;
 use vocab::error::chain;
@@ -20,6 +22,8 @@ pub(crate) struct BalanceLoop {
     pub(crate) interval: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
+    /// Where it is written who sits where, by service.
+    pub(crate) seats: Arc<RwLock<HashMap<String, Vec<(String, String)>>>>,
 }
 
 impl BalanceLoop {
@@ -54,6 +58,7 @@ impl BalanceLoop {
             self.metrics.error("balancer.reconcile");
             chain(&error)
         })?;
+        self.seats.write().insert(self.service.clone(), reconciled.seats.clone());
         for change in &reconciled.changes {
             tracing::info!(service = self.service, backend = self.balancer.backend(), "{change}");
             self.metrics.balancer_changes.get_or_create(&vec![("service", self.service.clone())]).inc();

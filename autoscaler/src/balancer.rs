@@ -17,6 +17,8 @@ pub struct Reconciled {
     pub drained: Vec<String>,
     /// Ready replicas for which there was no free place.
     pub unplaced: Vec<String>,
+    /// The servers in use and the replicas behind them.
+    pub seats: Vec<(String, String)>,
     /// What was changed, in words: `web-3 added as web2 (127.0.0.1:9001)`.
     pub changes: Vec<String>,
 }

@@ -23,9 +23,9 @@ use vocab::scaling::ScalingMode;
 pub use self::behavior::{RawBehavior, RawRate, RawRules, RawShareNumber};
 pub use self::operations::ScalingConfig;
 pub use self::raw::{
-    RawAutoscaler, RawBalancer, RawBatch, RawDependency, RawForecast, RawFreezeWindow, RawHealth, RawPace,
-    RawPlacement, RawPolicy, RawPredict, RawProcess, RawQuota, RawScaling, RawShare, RawSwarm, RawSwarmService,
-    RawTarget,
+    RawAutoscaler, RawBalancer, RawBatch, RawDependency, RawForecast, RawFreezeWindow, RawHealth, RawOddReplica,
+    RawPace, RawPlacement, RawPolicy, RawPredict, RawProcess, RawQuota, RawScaling, RawShare, RawSwarm,
+    RawSwarmService, RawTarget,
 };
 pub use self::schedules::{RawHolidays, RawSchedule};
 use self::targets::Defaults;

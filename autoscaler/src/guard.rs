@@ -264,7 +264,8 @@ fn left_alone(chain: &mut Chain, state: &State, current: u32, now: TimestampMs) 
     }
     if let Some(retry) = state.retry_after_ms.filter(|retry| now < *retry) {
         chain.set("retry", current, ReasonClass::Waiting, || {
-            format!("the last try was refused; the next one is in {} s", (retry - now) / 1000)
+            let ended = if state.tries == 0 { "put off" } else { "refused" };
+            format!("the last try was {ended}; the next one is in {} s", (retry - now) / 1000)
         });
     }
     if let Some(frozen) = &state.frozen {

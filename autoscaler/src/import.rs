@@ -6,7 +6,7 @@
 mod hpa;
 mod keda;
 mod marathon_lb;
-mod quantity;
+pub(crate) mod quantity;
 #[cfg(test)]
 mod tests;
 

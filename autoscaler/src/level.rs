@@ -28,15 +28,31 @@ const STEP_IN: u32 = 10;
 
 /// What is remembered of a level: the go that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+#[serde(from = "StoredLevel", into = "StoredLevel")]
 pub struct Level {
     /// Replicas that it asked for; 0 for none.
     asked: u32,
     /// The level at that time.
-    from: f64,
+    from: f32,
     /// When all of them were ready.
     ready_ms: Option<TimestampMs>,
     /// Goes in a row without an effect.
     tries: u32,
+}
+
+/// As it is stored: a state is bounded, and names take room.
+type StoredLevel = (u32, f32, Option<TimestampMs>, u32);
+
+impl From<Level> for StoredLevel {
+    fn from(level: Level) -> Self {
+        (level.asked, level.from, level.ready_ms, level.tries)
+    }
+}
+
+impl From<StoredLevel> for Level {
+    fn from((asked, from, ready_ms, tries): StoredLevel) -> Self {
+        Self { asked, from, ready_ms, tries }
+    }
 }
 
 impl Level {
@@ -94,7 +110,7 @@ fn above(
         if now.saturating_sub(since_ms) < SETTLE_SCRAPES * ms(policy.scrape_interval) {
             return hold(format!("it is given time to follow {}", replicas(counts.wanted)));
         }
-        state.tries = if level <= state.from * EFFECT_SHARE { 0 } else { state.tries + 1 };
+        state.tries = if level <= f64::from(state.from) * EFFECT_SHARE { 0 } else { state.tries + 1 };
         if state.is_given_up() {
             return hold(format!("it did not fall in {TRIES_MAX} goes, so more replicas do not help"));
         }
@@ -104,7 +120,9 @@ fn above(
     let open = if state.asked > counts.wanted { state.asked.min(times(counts.ready.max(1), SURGE)) } else { 0 };
     let need = times(counts.ready.max(1), ratio).max(open).max(counts.wanted.saturating_add(1));
     let need = need.min(policy.max.max(counts.wanted));
-    (state.asked, state.from, state.ready_ms) = (need, level, None);
+    #[allow(clippy::cast_possible_truncation, reason = "it is compared with a tenth of itself")]
+    let from = level as f32;
+    (state.asked, state.from, state.ready_ms) = (need, from, None);
     (need, format!("{} that serve, times {}, are {need}", replicas(counts.ready), short(ratio)))
 }
 

@@ -7,13 +7,13 @@
 //!
 //! What binds a service from outside its own load is gathered in [`outside`] before a round: needs of services that depend
 //! on it ([`dependencies`]), as the loops tell each other on `board`; what is left to it ([`quota`], [`batches`]); closed
-//! times ([`freeze_window`]). [`operations`] is the part of a policy that says so. `leader` sees to it that one process
+//! times ([`freeze_window`]). [`odd_replica`] judges replicas against their siblings, `odd_watch` has them replaced. [`operations`] is the part of a policy that says so. `leader` sees to it that one process
 //! decides, `ledger` adds up what it costs.
 //!
 //! Around it: `observe` asks the store, [`orchestrator`] is the plug point to what runs services (behind it
 //! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.
 //! `service_loop` drives the rounds of one service, `balance` those of one balancer, `inventory` writes down what runs,
-//! `series` what was done; `switches` are turned by people through `view`. [`Autoscaler`] starts and stops all of it from the
+//! `capacity` learns how much a replica carries, `series` writes down what was done; `switches` are turned by people through `view`. [`Autoscaler`] starts and stops all of it from the
 //! configuration in [`config`]. [`step`] is the pipeline as a filter for simulators, [`replay`] runs it on a recorded load beside
 //! others, of which [`hpa`] is one; [`import`] makes policies of what other scalers were told, [`metrics_api`] answers
 //! Kubernetes's metrics APIs. [`testing`] holds a fake orchestrator and the suites that every orchestrator must pass.
@@ -24,6 +24,7 @@ pub mod balancer;
 pub mod balancers;
 pub mod batches;
 mod board;
+mod capacity;
 pub mod config;
 pub mod cron;
 pub mod dependencies;
@@ -43,6 +44,8 @@ mod metrics;
 pub mod metrics_api;
 pub mod observation;
 mod observe;
+pub mod odd_replica;
+pub mod odd_watch;
 pub mod operations;
 pub mod orchestrator;
 pub mod orchestrators;

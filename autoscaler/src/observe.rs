@@ -56,6 +56,21 @@ impl Observer {
         Some(seen)
     }
 
+    /// Evaluates a query to one number for each value of a label; what has no number is left out. Nothing for no query.
+    pub(crate) async fn ask_by(&self, policy: &Policy, query: &str, label: &str) -> Result<Vec<(String, f64)>, String> {
+        if query.is_empty() {
+            return Ok(Vec::new());
+        }
+        let expr = promql::parse(query, &ParseOptions::default()).map_err(|e| e.to_string())?;
+        let value = self.answer(policy, &expr, self.clock.now_ms()).await?;
+        let QueryValue::Vector(samples) = value else { return Err("the query gives no series".into()) };
+        let number = |sample: &promql::VectorSample| match &sample.value {
+            SampleValue::Float(value) => Some((sample.labels.get(label)?.to_owned(), *value)),
+            SampleValue::Histogram(_) => None,
+        };
+        Ok(samples.iter().filter_map(number).collect())
+    }
+
     async fn evaluate(&self, policy: &Policy, query: &str) -> Result<(f64, Option<i64>), String> {
         let expr = promql::parse(query, &ParseOptions::default()).map_err(|e| e.to_string())?;
         let now_ms = self.clock.now_ms();
@@ -71,6 +86,22 @@ impl Observer {
 
     /// One number: a scalar, or the only element of a vector.
     async fn number(&self, policy: &Policy, expr: &Expr, now_ms: TimestampMs) -> Result<f64, String> {
+        let current_ms = CURRENT_SCRAPES * ms(policy.scrape_interval);
+        match self.answer(policy, expr, now_ms).await? {
+            QueryValue::Scalar(_, value) => Ok(value),
+            QueryValue::Vector(samples) => match samples.as_slice() {
+                [] => Err(format!("no samples in the last {} s", current_ms / 1000)),
+                [one] => match &one.value {
+                    SampleValue::Float(value) => Ok(*value),
+                    SampleValue::Histogram(_) => Err("the query gives a histogram, not a number".into()),
+                },
+                more => Err(format!("the query gives {} series, not one; sum them", more.len())),
+            },
+            QueryValue::Matrix(_) | QueryValue::String(..) => Err("the query gives no number".into()),
+        }
+    }
+
+    async fn answer(&self, policy: &Policy, expr: &Expr, now_ms: TimestampMs) -> Result<QueryValue, String> {
         // A plain selector must not show what was scraped minutes ago; rates have their window.
         let current_ms = CURRENT_SCRAPES * ms(policy.scrape_interval);
         let options = EngineOptions { lookback_ms: current_ms, ..self.options.clone() };
@@ -86,18 +117,7 @@ impl Observer {
                 return Err(format!("the query took longer than {} s", QUERY_TIMEOUT.as_secs()));
             }
         };
-        match answer.value {
-            QueryValue::Scalar(_, value) => Ok(value),
-            QueryValue::Vector(samples) => match samples.as_slice() {
-                [] => Err(format!("no samples in the last {} s", current_ms / 1000)),
-                [one] => match &one.value {
-                    SampleValue::Float(value) => Ok(*value),
-                    SampleValue::Histogram(_) => Err("the query gives a histogram, not a number".into()),
-                },
-                more => Err(format!("the query gives {} series, not one; sum them", more.len())),
-            },
-            QueryValue::Matrix(_) | QueryValue::String(..) => Err("the query gives no number".into()),
-        }
+        Ok(answer.value)
     }
 
     /// Age of the newest sample behind a query, through its first selector.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::dependencies::Dependency;
+use crate::odd_watch::OddReplica;
 use crate::placement::Placement;
 
 /// Priority of a policy that names none.
@@ -27,6 +28,9 @@ pub struct Operations {
     pub paused_out: bool,
     /// How long a change by a person or another program is left as it is; `None` for the hold window.
     pub manual_hold: Option<Duration>,
+    /// How its replicas are compared at the gateway; `None`: they are not.
+    #[serde(default)]
+    pub odd_replica: Option<OddReplica>,
     /// Over which clusters it is placed; `None` for one.
     #[serde(default)]
     pub placement: Option<Placement>,
@@ -42,6 +46,7 @@ impl Default for Operations {
             paused_in: false,
             paused_out: false,
             manual_hold: None,
+            odd_replica: None,
             placement: None,
         }
     }

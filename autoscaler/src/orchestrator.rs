@@ -83,6 +83,15 @@ impl ScaleChange {
     }
 }
 
+/// What there is room for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Replicas beside those that run or start.
+    pub more: u32,
+    /// What stands against more, in words: `the nodes have 3.5 cores free, and a replica takes 2`.
+    pub reason: String,
+}
+
 /// Something that happened to a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrchestratorEvent {
@@ -141,6 +150,26 @@ pub trait Orchestrator: Send + Sync + Debug {
     /// The holder's name.
     fn may_write(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    /// How many more replicas of a service there is room for, asked before any are added; `None` when nobody can say, and
+    /// then it is found out by adding them.
+    ///
+    /// # Errors
+    /// As [`Orchestrator::state`].
+    async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {
+        let _not_known = service;
+        Ok(None)
+    }
+
+    /// Lets one replica leave and starts another one for it, elsewhere where there is an elsewhere; the number stays.
+    ///
+    /// # Errors
+    /// [`OrchestratorError::NotScalable`] where single replicas cannot be chosen, or there is no such replica; as
+    /// [`Orchestrator::scale`].
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let reason = format!("{} cannot replace {replica} alone", self.kind());
+        Err(OrchestratorError::NotScalable { service: service.to_owned(), reason })
     }
 
     /// Says that leaving replicas no longer carry load and may stop. Orchestrators that stop replicas by themselves ignore it.

@@ -17,7 +17,7 @@ use vocab::scaling::{DecisionState, ScalingDecision, ScalingMode};
 
 use crate::error::OrchestratorError;
 use crate::http;
-use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, Room, ScaleChange, ServiceState};
 use crate::placement::{Placement, Places, Seen, is_well, step};
 use crate::service_loop::{ACTOR, Shared};
 
@@ -144,6 +144,11 @@ impl Placed {
 
     /// Asks all clusters and probes at once; who does not answer in time is silent.
     async fn see(&self) -> Vec<Seen> {
+        let grows = {
+            let known = self.known.lock();
+            let runs: u32 = known.states.iter().flatten().map(|s| s.wanted).sum();
+            known.places.total > runs
+        };
         let asked = self.members.iter().zip(&self.placement.shares).map(|(member, share)| async move {
             let state = async {
                 tokio::select! {
@@ -151,28 +156,42 @@ impl Placed {
                     () = self.shared.clock.sleep(TIMEOUT) => None,
                 }
             };
+            let room = async {
+                // Only who is to run more needs room.
+                let more = if grows { self.room_of(member.as_ref()).await } else { None };
+                more.map(|room| room.more)
+            };
             let probes = futures::future::join_all(share.probes.iter().map(|url| self.probe(url)));
-            tokio::join!(state, probes)
+            tokio::join!(state, probes, room)
         });
         let answers = futures::future::join_all(asked).await;
-        let seen = answers.iter().map(|(state, probes)| {
+        let seen = answers.iter().map(|(state, probes, room)| {
             let counts = state.as_ref().map(ServiceState::counts);
             Seen {
                 well: is_well(counts.is_some(), probes),
                 wanted: counts.map(|c| c.wanted),
                 ready: counts.map_or(0, |c| c.ready),
+                room: *room,
             }
         });
         let seen = seen.collect();
         let mut known = self.known.lock();
         known.states.resize(self.members.len(), None);
-        for (kept, (state, _)) in known.states.iter_mut().zip(answers) {
+        for (kept, (state, ..)) in known.states.iter_mut().zip(answers) {
             // What a silent cluster ran is not forgotten, only not counted while it is lost.
             if state.is_some() {
                 *kept = state;
             }
         }
         seen
+    }
+
+    /// What a cluster has room for; nothing when it cannot say, or not in time.
+    async fn room_of(&self, member: &dyn Orchestrator) -> Option<Room> {
+        tokio::select! {
+            room = member.room(&self.service) => room.ok().flatten(),
+            () = self.shared.clock.sleep(TIMEOUT) => None,
+        }
     }
 
     async fn probe(&self, url: &str) -> bool {
@@ -344,6 +363,32 @@ impl Orchestrator for Placed {
             self.keep(&places).await?;
         }
         self.look().await
+    }
+
+    async fn room(&self, _service: &str) -> Result<Option<Room>, OrchestratorError> {
+        let rooms = futures::future::join_all(self.members.iter().map(|m| self.room_of(m.as_ref()))).await;
+        let places = self.known.lock().places.places.clone();
+        let lost = |index: usize| places.get(index).is_some_and(|p| p.lost);
+        let mut all = Room { more: 0, reason: String::new() };
+        let mut reasons = Vec::new();
+        for (index, room) in rooms.into_iter().enumerate().filter(|(index, _)| !lost(*index)) {
+            // Where one cluster cannot say, nobody can say of all.
+            let Some(room) = room else { return Ok(None) };
+            all.more = all.more.saturating_add(room.more);
+            reasons.push(format!("{}: {}", self.placement.shares[index].orchestrator, room.reason));
+        }
+        all.reason = reasons.join(", ");
+        Ok(Some(all))
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        for (share, member) in self.placement.shares.iter().zip(&self.members) {
+            if let Some(own) = replica.strip_prefix(&format!("{}/", share.orchestrator)) {
+                return member.replace(service, own).await;
+            }
+        }
+        let reason = format!("there is no replica {replica}");
+        Err(OrchestratorError::NotScalable { service: service.to_owned(), reason })
     }
 
     async fn release(&self, service: &str, replicas: &[String]) {

@@ -51,6 +51,8 @@ pub struct Seen {
     pub wanted: Option<u32>,
     /// Replicas that are ready.
     pub ready: u32,
+    /// How many more it has room for, where it can say.
+    pub room: Option<u32>,
 }
 
 /// Whether a cluster is well: more than one sign must be bad before it is not, where there is more than one.
@@ -104,15 +106,41 @@ pub fn step(placement: &Placement, places: &Places, seen: &[Seen], now: Timestam
         watch(placement, share, place, *seen, now, &mut events);
     }
     admit(placement, &mut next, now, &mut events);
-    let total = next.total;
+    place(placement, &mut next);
+    // What one has no room for goes to others, which may have too little as well.
+    while fill(placement, &mut next, seen, now, &mut events) {
+        place(placement, &mut next);
+    }
+    (next, events)
+}
+
+/// Gives each cluster its part of the total.
+fn place(placement: &Placement, next: &mut Places) {
     let caps: Vec<u32> = placement.shares.iter().zip(&next.places).map(|(share, place)| cap(share, place)).collect();
     let mins = placement.shares.iter().zip(&caps).map(|(share, cap)| share.min.min(*cap)).collect::<Vec<_>>();
     let weights: Vec<u32> = placement.shares.iter().map(|s| s.weight).collect();
-    let targets = split(total, &weights, &mins, &caps);
+    let targets = split(next.total, &weights, &mins, &caps);
     for (place, target) in next.places.iter_mut().zip(targets) {
         place.target = target;
     }
-    (next, events)
+}
+
+/// Takes note of clusters that have no room for what they would get; whether there was one.
+fn fill(placement: &Placement, next: &mut Places, seen: &[Seen], now: TimestampMs, events: &mut Vec<String>) -> bool {
+    let mut is_news = false;
+    for ((share, place), seen) in placement.shares.iter().zip(&mut next.places).zip(seen) {
+        let Some(most) = seen.wanted.zip(seen.room).map(|(wanted, room)| wanted.saturating_add(room)) else { continue };
+        if place.lost || place.target <= most || place.full.is_some_and(|(full, _)| full <= most) {
+            continue;
+        }
+        place.full = Some((most, now.saturating_add(ms(placement.return_after))));
+        events.push(format!(
+            "{} has room for {most} of {} only: the rest goes elsewhere",
+            share.orchestrator, place.target
+        ));
+        is_news = true;
+    }
+    is_news
 }
 
 /// Notes how a cluster is.

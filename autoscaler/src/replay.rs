@@ -2,6 +2,7 @@
 //! world in which replicas take their time to start and a replica carries so much.
 
 mod page;
+pub mod recorded;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -9,12 +10,14 @@ mod world;
 use std::time::Duration;
 
 use models::load::Costs;
+use vocab::scaling::SeenMetric;
 
 pub use self::page::{html, table};
 pub use self::world::{Outcome, Trace};
 use crate::hpa::{Behavior, Hpa, HpaMetric};
 use crate::policy::{CARRIED_SHARE, Policy, ms};
 use crate::step::{Session, demand_seen};
+use world::TICKS_MAX;
 
 /// Time between rounds.
 const TICK: Duration = Duration::from_secs(15);
@@ -26,7 +29,7 @@ const HPA_SHARE: f64 = 0.7;
 /// Replays a policy on a load, and beside it the Horizontal Pod Autoscaler at 70 % and a fixed number that always suffices.
 /// The first outcome is the policy's.
 pub fn replay(policy: &Policy, trace: &Trace) -> Result<Vec<Outcome>, String> {
-    let target = policy.targets.first().ok_or("the policy has no target")?;
+    let target = policy.targets.first().filter(|t| !t.kind.is_level()).ok_or("the policy's first target is no load")?;
     let costs = Costs { capacity: (target.value / CARRIED_SHARE) as f32, knee: CARRIED_SHARE as f32, bad: 1.0 };
     let capacity = target.value / CARRIED_SHARE;
     let loads = trace.at_every(TICK)?;
@@ -43,8 +46,12 @@ pub fn replay(policy: &Policy, trace: &Trace) -> Result<Vec<Outcome>, String> {
             // Only the first target's load was recorded; the others are taken as idle.
             load.value = Some(0.0);
         }
+        // Nor were the metrics of steps.
+        observation.steps = vec![SeenMetric { value: Some(0.0), ..observation.loads[0].clone() }; policy.steps.len()];
         observation.replicas_age_ms = LATE_TICKS as i64 * ms(TICK);
-        session.round(&observation, tick as i64 * ms(TICK)).decision.to
+        let since_ms = tick as i64 * ms(TICK);
+        observation.wall_ms = trace.begin_ms().map(|begin| begin + since_ms);
+        session.round(&observation, observation.wall_ms.unwrap_or(since_ms)).decision.to
     });
     let mut hpa = Hpa::new(policy.min.max(1), policy.max, Behavior::default());
     let reactive = world.run("HPA 70 %", first, |tick, seen| {

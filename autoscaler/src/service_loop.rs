@@ -22,15 +22,16 @@ use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 use self::carry_out::Unsure;
 use crate::batches::Batches;
 use crate::board::Board;
+use crate::capacity::Learner;
 use crate::freeze_window::FreezeWindow;
 use crate::leader::Leader;
 use crate::ledger::Meter;
 use crate::metrics::Metrics;
-use crate::observation::Observation;
+use crate::observation::{Observation, ReplicaCounts};
 use crate::observe::Observer;
-use crate::orchestrator::Orchestrator;
+use crate::orchestrator::{Orchestrator, ServiceState};
 use crate::outside::Outside;
-use crate::policy::Policy;
+use crate::policy::{Policy, ms};
 use crate::quota::Quotas;
 use crate::series::Series;
 use crate::state::{ReasonClass, State};
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) batches: Batches,
     pub(crate) freeze_windows: RwLock<Vec<FreezeWindow>>,
     pub(crate) meter: Meter,
+    /// Who sits where at the balancers: by service, server and replica.
+    pub(crate) seats: Arc<RwLock<HashMap<String, Vec<(String, String)>>>>,
     /// The term for which switches and queues of before were read.
     pub(crate) prepared: tokio::sync::Mutex<Option<i64>>,
     /// What is shown of each service, by service.
@@ -94,6 +97,7 @@ pub(crate) struct ServiceLoop {
     /// Decisions of which nobody knows yet whether they were carried out.
     unsure: Vec<Unsure>,
     series: Series,
+    capacity: Learner,
     first_round: bool,
     last_saved: Option<Duration>,
     /// Since when it waits for a dependency that goes first.
@@ -134,6 +138,7 @@ impl ServiceLoop {
             open: HashMap::new(),
             unsure: Vec::new(),
             series,
+            capacity: Learner::default(),
             first_round: true,
             last_saved: None,
             waits_since: None,
@@ -174,8 +179,10 @@ impl ServiceLoop {
         let count = |family: &vocab::telemetry::Family<_, vocab::telemetry::Counter>| {
             family.get_or_create(&vec![("service", service.clone())]).inc();
         };
-        if self.shared.switches.take_unfrozen(&service) {
+        if self.shared.switches.is_unfrozen(&service) {
             self.state.unfreeze();
+            self.save().await;
+            self.forgot("unfreeze", self.shared.switches.forget_unfreeze(&service).await);
         }
         let observation = self.observe().await;
         if !self.leads() {
@@ -185,7 +192,7 @@ impl ServiceLoop {
         if let Some(counts) = observation.replicas {
             self.settle(counts).await;
         }
-        let (observation, (state, mut plan)) = self.plan(observation);
+        let (observation, (state, mut plan)) = self.plan(observation).await;
         // Planner time is for windows; rows carry the wall clock's.
         plan.decision.time_ms = self.shared.clock.now_ms();
         self.state = state;
@@ -199,12 +206,26 @@ impl ServiceLoop {
             self.tell(notice).await;
         }
         self.carry_out(&mut plan).await;
+        // An approval lasts until its decision no longer waits: a crash in between loses none.
+        if let Some(id) = observation.approved.filter(|id| self.state.awaiting.is_none_or(|a| a.decision_id != *id)) {
+            self.forgot("approval", self.shared.switches.forget_approval(id).await);
+        }
         self.post(&observation, &plan).await;
+        let now_ms = self.planner_now();
+        self.capacity.note(&self.policy, &observation, now_ms);
         self.show(&observation, &plan);
         self.series.append(&self.shared, &observation, &plan).await;
         let now = self.shared.clock.monotonic();
         if self.last_saved.is_none_or(|last| now.saturating_sub(last) >= SAVE_INTERVAL) {
             self.save().await;
+        }
+    }
+
+    /// What was taken note of and could not be removed is found again, and does no harm.
+    fn forgot(&self, what: &str, result: PortResult<()>) {
+        if let Err(error) = result {
+            self.shared.metrics.error("catalog.delete_document");
+            tracing::warn!(service = self.policy.service, what, error = chain(&error), "could not be removed");
         }
     }
 
@@ -235,15 +256,15 @@ impl ServiceLoop {
             observer.ask(policy, "forecast", &policy.forecast_query),
             self.replicas(),
         );
-        let (replicas, replicas_note) = match replicas {
-            Ok(counts) => (Some(counts), String::new()),
-            Err(note) => (None, note),
+        let (replicas, replicas_age_ms, replicas_note) = match replicas {
+            Ok((counts, age_ms)) => (Some(counts), age_ms, String::new()),
+            Err(note) => (None, 0, note),
         };
         let awaiting = self.state.awaiting.map(|a| a.decision_id);
         Observation {
             replicas,
             replicas_note,
-            replicas_age_ms: 0,
+            replicas_age_ms,
             counted: loads.iter().map(|l| l.1).collect(),
             loads: loads.into_iter().filter_map(|l| l.0).collect(),
             steps: steps.into_iter().flatten().collect(),
@@ -259,14 +280,22 @@ impl ServiceLoop {
                 Err(_holder) => ScalingMode::Observe,
             },
             outside: Outside::default(),
-            approved: awaiting.filter(|id| self.shared.switches.take_approval(*id)),
+            approved: awaiting.filter(|id| self.shared.switches.is_approved(*id)),
         }
     }
 
-    async fn replicas(&self) -> Result<crate::observation::ReplicaCounts, String> {
+    /// The numbers, and for how long they have been so where the orchestrator notes when replicas became ready: a start
+    /// is then measured to that moment, not to the round that sees it.
+    async fn replicas(&self) -> Result<(ReplicaCounts, i64), String> {
         let state = self.orchestrator.state(&self.policy.service);
+        let age_ms = |state: &ServiceState| {
+            let last = state.replicas.iter().filter(|r| r.ready && !r.leaving).filter_map(|r| r.ready_at_ms).max();
+            let age_ms = last.map(|at| self.shared.clock.now_ms().saturating_sub(at).max(0));
+            // An earlier round has seen what is older.
+            age_ms.filter(|age| *age <= 2 * ms(self.policy.interval)).unwrap_or(0)
+        };
         let result = tokio::select! {
-            result = state => result.map(|s| s.counts()).map_err(|e| chain(&e)),
+            result = state => result.map(|s| (s.counts(), age_ms(&s))).map_err(|e| chain(&e)),
             () = self.shared.clock.sleep(ORCHESTRATOR_TIMEOUT) => {
                 Err(format!("no answer within {} s", ORCHESTRATOR_TIMEOUT.as_secs()))
             }

@@ -250,6 +250,11 @@ impl State {
         false
     }
 
+    /// Notes that a change was put off, since something else is being done to the service: no failed try, only a wait.
+    pub fn put_off(&mut self, now: TimestampMs) {
+        self.retry_after_ms = Some(now.saturating_add(RETRY_WAIT_MS));
+    }
+
     /// Ends a freeze and forgets failed tries, as a person asks.
     pub fn unfreeze(&mut self) {
         self.frozen = None;
@@ -315,9 +320,9 @@ mod tests {
             state.learn_startup(i64::MAX);
         }
         state.levels = vec![Some(f64::MIN_POSITIVE); 16];
-        state.levels_tried = vec![Level::default(); 16];
+        state.levels_tried = vec![Level::from((u32::MAX, 1.234_567_9e-30, Some(far), TRIES_MAX)); 16];
         let taken = Taken { asked: u32::MAX, from: u32::MAX, ready_ms: Some(far) };
-        state.steps = vec![Some(taken); 16];
+        state.steps = vec![Some(taken); 8];
         let costs = models::load::Costs { capacity: 100.0, knee: 0.8, bad: 100.0 };
         let mut predictor = Predictor::new(0, &costs);
         for tick in 0..100 {

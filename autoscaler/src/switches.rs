@@ -7,9 +7,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::json;
 use vocab::ports::Catalog;
+use vocab::ports::catalog::Document;
 use vocab::ports::views::Paused;
 use vocab::scaling::ScalingMode;
-use vocab::{Clock, PortResult, TenantId, TimestampMs};
+use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 
 /// Namespace of the documents.
 const NAMESPACE: &str = "autoscaler";
@@ -17,12 +18,15 @@ const NAMESPACE: &str = "autoscaler";
 const STOP_KEY: &str = "stop";
 /// Most approvals that wait for their round.
 const APPROVALS_MAX: usize = 1000;
+/// An approval that nobody took up for this long is dropped, in milliseconds: its decision is long over.
+const APPROVAL_MS_MAX: i64 = 7 * 86_400_000;
 
 #[derive(Debug, Default)]
 struct Turned {
     stopped: Option<(TimestampMs, String)>,
     modes: BTreeMap<String, ScalingMode>,
     paused: BTreeMap<String, (Paused, String)>,
+    /// Services whose freeze a person has ended, until their loop has taken note.
     unfrozen: BTreeSet<String>,
     approvals: BTreeSet<i64>,
 }
@@ -49,15 +53,31 @@ impl Switches {
         format!("pause/{}/{service}", self.tenant)
     }
 
-    /// Reads what was turned before the start.
+    fn unfreeze_key(&self, service: &str) -> String {
+        format!("unfreeze/{}/{service}", self.tenant)
+    }
+
+    fn approval_key(&self, decision_id: &str) -> String {
+        format!("approve/{}/{decision_id}", self.tenant)
+    }
+
+    /// Reads what was turned before the start, or by another process.
     pub(crate) async fn load(&self) -> PortResult<()> {
         let documents = self.catalog.documents(NAMESPACE).await?;
         let prefix = self.mode_key("");
+        let (unfreezes, approvals) = (self.unfreeze_key(""), self.approval_key(""));
+        let oldest_ms = self.clock.now_ms() - APPROVAL_MS_MAX;
+        let is_stale = |d: &Document| d.key.starts_with(&approvals) && d.value["at_ms"].as_i64() < Some(oldest_ms);
+        for stale in documents.iter().filter(|d| is_stale(d)) {
+            self.catalog.delete_document(NAMESPACE, &stale.key).await?;
+        }
         let mut turned = self.turned.lock();
         // What another process has turned back meanwhile is not kept.
         turned.stopped = None;
         turned.modes.clear();
         turned.paused.clear();
+        turned.unfrozen.clear();
+        turned.approvals.clear();
         let pauses = self.pause_key("");
         for document in documents {
             if document.key == STOP_KEY {
@@ -72,6 +92,13 @@ impl Switches {
             {
                 let actor = document.value["actor"].as_str().unwrap_or("").to_owned();
                 turned.paused.insert(service.to_owned(), (paused, actor));
+            } else if let Some(service) = document.key.strip_prefix(&unfreezes) {
+                turned.unfrozen.insert(service.to_owned());
+            } else if let Some(Ok(id)) = document.key.strip_prefix(&approvals).map(str::parse)
+                && turned.approvals.len() < APPROVALS_MAX
+                && !is_stale(&document)
+            {
+                turned.approvals.insert(id);
             }
         }
         Ok(())
@@ -102,10 +129,8 @@ impl Switches {
     pub(crate) async fn set_mode(&self, service: &str, mode: ScalingMode) -> PortResult<()> {
         let value = json!({"mode": mode.as_str()});
         self.catalog.put_document(NAMESPACE, &self.mode_key(service), &value, None).await?;
-        let mut turned = self.turned.lock();
-        turned.modes.insert(service.to_owned(), mode);
-        turned.unfrozen.insert(service.to_owned());
-        Ok(())
+        self.turned.lock().modes.insert(service.to_owned(), mode);
+        self.unfreeze(service).await
     }
 
     /// The directions that a person has closed, and who.
@@ -125,25 +150,47 @@ impl Switches {
         Ok(())
     }
 
-    /// Ends a service's freeze at its next round.
-    pub(crate) fn unfreeze(&self, service: &str) {
+    /// Ends a service's freeze at its next round, in whatever process that is.
+    pub(crate) async fn unfreeze(&self, service: &str) -> PortResult<()> {
+        let value = json!({"at_ms": self.clock.now_ms()});
+        self.catalog.put_document(NAMESPACE, &self.unfreeze_key(service), &value, None).await?;
         self.turned.lock().unfrozen.insert(service.to_owned());
+        Ok(())
     }
 
-    /// Whether a person has asked to end a service's freeze since the last call.
-    pub(crate) fn take_unfrozen(&self, service: &str) -> bool {
-        self.turned.lock().unfrozen.remove(service)
+    /// Whether a person has asked to end a service's freeze.
+    pub(crate) fn is_unfrozen(&self, service: &str) -> bool {
+        self.turned.lock().unfrozen.contains(service)
     }
 
-    pub(crate) fn approve(&self, decision_id: i64) {
-        let mut turned = self.turned.lock();
-        if turned.approvals.len() < APPROVALS_MAX {
-            turned.approvals.insert(decision_id);
+    /// Notes that the freeze has ended, and that this is written down.
+    pub(crate) async fn forget_unfreeze(&self, service: &str) -> PortResult<()> {
+        self.catalog.delete_document(NAMESPACE, &self.unfreeze_key(service)).await?;
+        self.turned.lock().unfrozen.remove(service);
+        Ok(())
+    }
+
+    /// Approves a decision for the next round of its service, in whatever process that is.
+    pub(crate) async fn approve(&self, decision_id: i64, actor: &str) -> PortResult<()> {
+        if self.turned.lock().approvals.len() >= APPROVALS_MAX {
+            let message = format!("{APPROVALS_MAX} approvals wait already");
+            return Err(PortError::new(ErrorKind::Limit, message));
         }
+        let value = json!({"at_ms": self.clock.now_ms(), "actor": actor});
+        self.catalog.put_document(NAMESPACE, &self.approval_key(&decision_id.to_string()), &value, None).await?;
+        self.turned.lock().approvals.insert(decision_id);
+        Ok(())
     }
 
-    /// Whether a decision was approved since the last call.
-    pub(crate) fn take_approval(&self, decision_id: i64) -> bool {
-        self.turned.lock().approvals.remove(&decision_id)
+    /// Whether a person has approved a decision.
+    pub(crate) fn is_approved(&self, decision_id: i64) -> bool {
+        self.turned.lock().approvals.contains(&decision_id)
+    }
+
+    /// Notes that a decision no longer waits.
+    pub(crate) async fn forget_approval(&self, decision_id: i64) -> PortResult<()> {
+        self.catalog.delete_document(NAMESPACE, &self.approval_key(&decision_id.to_string())).await?;
+        self.turned.lock().approvals.remove(&decision_id);
+        Ok(())
     }
 }

@@ -45,6 +45,7 @@ pub struct Step {
 
 /// A step that was taken and is not over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredTaken", into = "StoredTaken")]
 pub struct Taken {
     /// Replicas it asks for.
     pub asked: u32,
@@ -52,6 +53,21 @@ pub struct Taken {
     pub from: u32,
     /// When all of them were ready.
     pub ready_ms: Option<TimestampMs>,
+}
+
+/// As it is stored: a state is bounded, and names take room.
+type StoredTaken = (u32, u32, Option<TimestampMs>);
+
+impl From<Taken> for StoredTaken {
+    fn from(taken: Taken) -> Self {
+        (taken.asked, taken.from, taken.ready_ms)
+    }
+}
+
+impl From<StoredTaken> for Taken {
+    fn from((asked, from, ready_ms): StoredTaken) -> Self {
+        Self { asked, from, ready_ms }
+    }
 }
 
 /// What the steps ask for, and the names of those whose metric is unknown.

@@ -69,6 +69,8 @@ impl View {
             hold_seconds: policy.hold.as_secs_f64(),
             notes: policy.all_notes(),
             held: Held::default(),
+            capacity: None,
+            startup_seconds: None,
         }
     }
 
@@ -120,7 +122,7 @@ impl ScalingView for View {
         self.shared.switches.set_mode(service, mode).await
     }
 
-    async fn approve(&self, tenant: &TenantId, decision_id: i64, _actor: &str) -> PortResult<()> {
+    async fn approve(&self, tenant: &TenantId, decision_id: i64, actor: &str) -> PortResult<()> {
         let unknown = || PortError::not_found(format!("there is no decision {decision_id}"));
         if *tenant != self.shared.tenant {
             return Err(unknown());
@@ -138,8 +140,7 @@ impl ScalingView for View {
                 )),
             };
         }
-        self.shared.switches.approve(decision_id);
-        Ok(())
+        self.shared.switches.approve(decision_id, actor).await
     }
 
     async fn set_paused(&self, tenant: &TenantId, service: &str, paused: Paused, actor: &str) -> PortResult<()> {
@@ -149,8 +150,7 @@ impl ScalingView for View {
 
     async fn unfreeze(&self, tenant: &TenantId, service: &str, _actor: &str) -> PortResult<()> {
         self.check_scaled(tenant, service)?;
-        self.shared.switches.unfreeze(service);
-        Ok(())
+        self.shared.switches.unfreeze(service).await
     }
 
     async fn policies(&self, tenant: &TenantId) -> PortResult<Vec<PolicyObject>> {

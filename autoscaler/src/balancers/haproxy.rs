@@ -103,8 +103,16 @@ impl Balancer for HaproxyBackend {
             draining.iter().map(|(name, since)| (name.clone(), now.saturating_sub(*since))).collect::<HashMap<_, _>>()
         };
         let plan = slots::plan(&slots, replicas, &drained_for, self.drain_timeout);
-        let mut reconciled =
-            Reconciled { serving: plan.serving, drained: plan.drained, unplaced: plan.unplaced, changes: Vec::new() };
+        let replica_of =
+            |slot: &slots::Slot| replicas.iter().find(|r| r.address.is_some() && r.address == slot.address);
+        let in_use = slots.iter().filter(|s| !s.is_empty());
+        let mut reconciled = Reconciled {
+            serving: plan.serving,
+            drained: plan.drained,
+            unplaced: plan.unplaced,
+            seats: in_use.filter_map(|s| Some((s.name.clone(), replica_of(s)?.id.clone()))).collect(),
+            changes: Vec::new(),
+        };
         for step in &plan.steps {
             self.apply(step).await?;
             reconciled.changes.push(step.words());

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use vocab::Problems;
 
-use super::raw::{RawAutoscaler, RawBatch, RawPlacement, RawPolicy, RawQuota, RawScaling};
-use super::{duration, freeze_windows, known_orchestrator};
+use super::raw::{RawAutoscaler, RawBatch, RawOddReplica, RawPlacement, RawPolicy, RawQuota, RawScaling};
+use super::{check_query, duration, freeze_windows, known_orchestrator};
 use crate::batches::Batch;
 use crate::dependencies::{Dependency, cycle};
 use crate::freeze_window::FreezeWindow;
 use crate::leader::TTL;
+use crate::odd_watch::OddReplica;
 use crate::operations::{Operations, PRIORITY};
 use crate::placement::{Placement, Share};
 use crate::quota::{Amount, Quota};
 
 /// Most dependencies of one policy.
 const DEPENDENCIES_MAX: usize = 64;
+/// Shorter windows hold too few requests to judge by.
+const WINDOW_MIN: Duration = Duration::from_secs(5);
 /// Most clusters of one placement.
 const CLUSTERS_MAX: usize = 100;
 /// Highest priority.
@@ -129,8 +132,30 @@ pub(super) fn check_operations(
         paused_in,
         paused_out,
         manual_hold,
+        odd_replica: raw.odd_replica.as_ref().map(|o| check_odd_replica(o, raw, &at("odd_replica"), problems)),
         placement: raw.placement.as_ref().map(|p| check_placement(p, raw, all, &at("placement"), problems)),
     }
+}
+
+fn check_odd_replica(raw: &RawOddReplica, policy: &RawPolicy, path: &str, problems: &mut Problems) -> OddReplica {
+    let window = duration(raw.window.as_deref(), Duration::from_secs(30), &format!("{path}.window"), problems);
+    if window < WINDOW_MIN {
+        problems.add(format!("{path}.window"), "want at least 5s; three windows in a row make a case");
+    }
+    let (service, range) = (&policy.service, vocab::duration::format_duration(window.max(Duration::from_secs(60))));
+    let answers = |code: &str| {
+        format!("sum by (server) (rate(haproxy_server_http_responses_total{{service={service:?}{code}}}[{range}]))")
+    };
+    let errors = format!("{} / {}", answers(",code=\"5xx\""), answers(""));
+    let latency = format!("max by (server) (haproxy_server_response_time_average_seconds{{service={service:?}}})");
+    let mut query = |key: &str, given: &Option<String>, default: String| {
+        let query = given.clone().unwrap_or(default);
+        check_query(&query, &format!("{path}.{key}"), problems);
+        query
+    };
+    let errors_query = query("errors_query", &raw.errors_query, errors);
+    let latency_query = query("latency_query", &raw.latency_query, latency);
+    OddReplica { window, errors_query, latency_query }
 }
 
 fn check_placement(

@@ -206,6 +206,8 @@ pub struct RawPolicy {
     pub manual_hold: Option<String>,
     /// Over which clusters it is placed.
     pub placement: Option<RawPlacement>,
+    /// Replicas far from their siblings at the gateway are replaced.
+    pub odd_replica: Option<RawOddReplica>,
     /// `targets` (default), or `hpa`: judged and limited as the Horizontal Pod Autoscaler does.
     pub kind: Option<String>,
     /// With `kind: hpa`: its rules.
@@ -216,6 +218,18 @@ pub struct RawPolicy {
     /// Least replicas by the calendar.
     #[serde(default)]
     pub schedules: Vec<RawSchedule>,
+}
+
+/// How replicas are compared at the gateway.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawOddReplica {
+    /// Length of a window, `30s` by default.
+    pub window: Option<String>,
+    /// Gives the share of errors by `server`; from HAProxy by default.
+    pub errors_query: Option<String>,
+    /// Gives the latency in seconds by `server`; from HAProxy by default.
+    pub latency_query: Option<String>,
 }
 
 /// Over which clusters a service is placed.

@@ -8,8 +8,8 @@ use super::raw::RawTarget;
 use crate::policy::{Target, TargetKind, short};
 use crate::threshold::{Adds, Step};
 
-/// Most steps of one policy.
-const STEPS_MAX: usize = 16;
+/// Most steps of one policy; those that are taken stand in the stored state.
+const STEPS_MAX: usize = 8;
 /// Largest factor of a step: more at once is a mistake rather than a wish.
 const FACTOR_MAX: f64 = 10.0;
 /// A step is over below this share of its threshold when nothing else is said.

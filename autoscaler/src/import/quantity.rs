@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A quantity as a number; `None` when it is none.
-pub(super) fn parse(value: &Value) -> Option<f64> {
+pub(crate) fn parse(value: &Value) -> Option<f64> {
     let text = match value {
         Value::Number(number) => return number.as_f64(),
         Value::String(text) => text.trim(),

@@ -14,7 +14,7 @@ use vocab::{Clock, ErrorKind};
 
 use crate::error::OrchestratorError;
 use crate::metrics::Metrics;
-use crate::orchestrator::{Orchestrator, OrchestratorEvent, ScaleChange, ServiceState};
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Room, ScaleChange, ServiceState};
 
 /// Failures in a row after which it is left alone: each has been tried a few times already.
 const FAILURES_MAX: u32 = 5;
@@ -232,6 +232,14 @@ impl Orchestrator for Guarded {
 
     async fn scale_because(&self, service: &str, change: ScaleChange, reason: &str) -> Result<(), OrchestratorError> {
         self.call(self.inner.scale_because(service, change, reason)).await
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        self.call(self.inner.replace(service, replica)).await
+    }
+
+    async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {
+        self.call(self.inner.room(service)).await
     }
 
     fn may_write(&self) -> Result<(), String> {

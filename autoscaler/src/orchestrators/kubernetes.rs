@@ -19,6 +19,7 @@ mod pods;
 mod reader;
 mod resource;
 mod rivals;
+mod room;
 mod selector;
 #[cfg(test)]
 mod tests;
@@ -46,10 +47,10 @@ use self::rivals::Rivals;
 use self::selector::Selector;
 use self::watch::PodWatch;
 use super::known::KnownServices;
-use super::rest::Body;
+use super::rest::{Body, segment};
 use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
-use crate::orchestrator::{Orchestrator, OrchestratorEvent, ScaleChange, ServiceState};
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Room, ScaleChange, ServiceState};
 
 /// The name under which the API server notes our writes; whose last write it was tells a zero of ours from one by hand.
 const FIELD_MANAGER: &str = "tidewatch";
@@ -243,6 +244,25 @@ impl KubernetesOrchestrator {
         }))
     }
 
+    /// What the quotas of the target's namespace leave; nothing where they, or its template, may not be read.
+    async fn room_once(&self, target: &Target) -> Result<Option<Room>, CallError> {
+        let read = self.read(target).await?;
+        let object = read.resource.path(&read.namespace, &target.name);
+        let quotas = format!("/api/v1/namespaces/{}/resourcequotas", segment(&read.namespace));
+        let (object, quotas) = (self.readable(&object).await?, self.readable(&quotas).await?);
+        Ok(object.zip(quotas).and_then(|(object, quotas)| room::room(&object["spec"]["template"], &quotas)))
+    }
+
+    /// An object; `None` when this Tidewatch has no right to it, or it is not there.
+    async fn readable(&self, path: &str) -> Result<Option<Value>, CallError> {
+        let answer = self.client.call(Method::GET, path, None).await?;
+        match answer.status {
+            200 => answer.json(KIND, "an object").map(Some),
+            403 | 404 => Ok(None),
+            _ => Err(refused(&answer)),
+        }
+    }
+
     /// Tells the target's readers.
     async fn tell(&self, target: &Target, read: Option<&Read>, level: &'static str, reason: &'static str, note: &str) {
         if !self.writes_events {
@@ -326,6 +346,11 @@ impl Orchestrator for KubernetesOrchestrator {
                 Err(error)
             }
         }
+    }
+
+    async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {
+        let target = self.target(service).map_err(|e| e.error)?;
+        with_retries(self.clock.as_ref(), || self.room_once(&target)).await
     }
 
     fn may_write(&self) -> Result<(), String> {

@@ -7,6 +7,7 @@
 
 mod launch;
 mod proc_files;
+mod room;
 pub mod spec;
 mod supervisor;
 mod table;
@@ -33,7 +34,7 @@ use self::supervisor::Supervisor;
 use self::table::Phase;
 use crate::error::OrchestratorError;
 use crate::health::HealthBook;
-use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, Room, ScaleChange, ServiceState};
 
 /// Time between steps of a supervisor.
 const STEP: Duration = Duration::from_millis(100);
@@ -271,6 +272,26 @@ impl Orchestrator for ProcessOrchestrator {
             supervisor.table.wanted = found;
             return Err(OrchestratorError::Catalog { source });
         }
+        Ok(())
+    }
+
+    async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {
+        let supervised = self.service(service)?;
+        let pids: Vec<u32> = {
+            let supervisor = supervised.supervisor.lock().await;
+            supervisor.table.rows.iter().filter_map(|row| row.process.as_ref().map(|p| p.pid)).collect()
+        };
+        // Some files of /proc, which are made at once.
+        Ok(room::room(&pids))
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let mut supervisor = self.service(service)?.supervisor.lock().await;
+        if !supervisor.replace(replica) {
+            let reason = format!("there is no running replica {replica}");
+            return Err(OrchestratorError::NotScalable { service: service.to_owned(), reason });
+        }
+        supervisor.save().await?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 //! replicas have an address when they run on this node.
 
 mod engine;
+mod room;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use super::rest::segment;
 use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
 use crate::health::{HealthBook, HealthCheck};
-use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, Room, ScaleChange, ServiceState};
 
 /// The orchestrator's kind.
 const KIND: &str = "swarm";
@@ -261,6 +262,17 @@ impl Orchestrator for SwarmOrchestrator {
 
     async fn scale(&self, name: &str, change: ScaleChange) -> Result<(), OrchestratorError> {
         with_retries(self.clock.as_ref(), || self.scale_once(name, change)).await
+    }
+
+    async fn room(&self, name: &str) -> Result<Option<Room>, OrchestratorError> {
+        let all = segment(&json!({"desired-state": ["running"]}).to_string());
+        let asked = || async {
+            let service = self.service(name).await?;
+            let nodes = self.engine.try_get("/nodes").await?;
+            let tasks = self.engine.try_get(&format!("/tasks?filters={all}")).await?;
+            Ok::<_, CallError>(room::room(&service, &nodes, &tasks))
+        };
+        with_retries(self.clock.as_ref(), asked).await
     }
 
     async fn release(&self, _service: &str, _replicas: &[String]) {

@@ -51,6 +51,7 @@ impl Sim {
                     well: self.well[i],
                     wanted: self.well[i].then_some(targets[i]),
                     ready: if self.well[i] { targets[i].min(self.holds[i]) } else { 0 },
+                    room: None,
                 })
                 .collect();
             let (places, events) = step(&self.placement, &self.places, &seen, self.now);
@@ -159,4 +160,24 @@ proptest! {
             prop_assert!(split[i] >= mins[i] || total < mins.iter().sum::<u32>(), "{:?}", split);
         }
     }
+}
+
+#[test]
+fn property_15_a_cluster_without_room_is_not_asked_and_the_others_take_the_rest_at_once() {
+    let check = |rooms: [Option<u32>; 2], expect: [u32; 2], events: usize| {
+        let places = Places { total: 100, places: Vec::new() };
+        let see = |wanted: u32, room| Seen { well: true, wanted: Some(wanted), ready: wanted, room };
+        let seen = [see(6, rooms[0]), see(4, rooms[1])];
+        let (next, told) = step(&six_to_four(), &places, &seen, 0);
+        assert_eq!([next.places[0].target, next.places[1].target], expect, "{told:?}");
+        assert_eq!(told.len(), events, "{told:?}");
+        // It is tried again after a while, not at the next look.
+        let (later, told) = step(&six_to_four(), &next, &[see(expect[0], None), see(expect[1], None)], 5000);
+        assert_eq!((later.places, told.len()), (next.places, 0));
+    };
+    check([None, None], [60, 40], 0);
+    check([Some(1000), Some(1000)], [60, 40], 0);
+    check([Some(20), Some(1000)], [26, 74], 1);
+    check([Some(20), Some(30)], [26, 34], 2);
+    check([Some(0), None], [6, 94], 1);
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use models::load::Costs;
 
+use vocab::TimestampMs;
+
 use crate::policy::ms;
 
 /// Longest replay, in rounds: a year.
-const TICKS_MAX: usize = 4 * 60 * 24 * 366;
+pub(super) const TICKS_MAX: usize = 4 * 60 * 24 * 366;
 /// A change of direction within this many rounds of the one before is a reversal: ten minutes.
 const REVERSAL_TICKS: usize = 40;
 /// Rounds per minute, over which a violation is judged.
@@ -20,6 +22,8 @@ const VIOLATION_SHARE: f64 = 0.01;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
     points: Vec<(f64, f64)>,
+    /// When it began, where that is known.
+    begin_ms: Option<TimestampMs>,
 }
 
 impl Trace {
@@ -42,7 +46,24 @@ impl Trace {
                 _ => return Err(format!("line {}: want seconds,value", index + 1)),
             }
         }
-        if points.len() < 2 { Err("want at least two lines of seconds,value".into()) } else { Ok(Self { points }) }
+        if points.len() < 2 {
+            Err("want at least two lines of seconds,value".into())
+        } else {
+            Ok(Self { points, begin_ms: None })
+        }
+    }
+
+    /// A load of known times: seconds since its begin, increasing, and values.
+    pub(super) fn recorded(points: Vec<(f64, f64)>, begin_ms: TimestampMs) -> Result<Self, String> {
+        if points.len() < 2 {
+            return Err("one point is no load over time".into());
+        }
+        Ok(Self { points, begin_ms: Some(begin_ms) })
+    }
+
+    /// When it began, where that is known: days and schedules then follow the clocks on the wall.
+    pub(super) fn begin_ms(&self) -> Option<TimestampMs> {
+        self.begin_ms
     }
 
     /// The load at equal steps, straight lines between the points.

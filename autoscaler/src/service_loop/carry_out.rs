@@ -10,6 +10,7 @@ use vocab::scaling::{DecisionState, ScalingDecision};
 use vocab::{ErrorKind, TimestampMs};
 
 use super::{ORCHESTRATOR_TIMEOUT, ServiceLoop};
+use crate::error::OrchestratorError;
 use crate::observation::ReplicaCounts;
 use crate::orchestrator::ScaleChange;
 use crate::plan::{Effect, Plan};
@@ -158,6 +159,10 @@ impl ServiceLoop {
             // It may have been taken all the same: the next look at the replicas tells.
             None => self.unanswered(decision, "no answer in time".into()),
             Some(Err(error)) if error.kind() == ErrorKind::Unavailable => self.unanswered(decision, chain(&error)),
+            // Something else is being done to the service: that is no refusal, and ends by itself.
+            Some(Err(error @ (OrchestratorError::Busy { .. } | OrchestratorError::Conflict { .. }))) => {
+                self.put_off(decision, &chain(&error)).await;
+            }
             Some(Err(error)) => self.refused(decision, &chain(&error)).await,
         }
     }
@@ -179,6 +184,23 @@ impl ServiceLoop {
         self.open.insert(id, decision.clone());
         let summary = decision.reason.clone();
         self.change(ChangeKind::Scale, summary, &[("from", from), ("to", to)], Some(id)).await;
+    }
+
+    /// The orchestrator is doing something else with the service. What a person has approved stays approved and is tried at the
+    /// next round; anything else is decided anew after a short wait.
+    async fn put_off(&mut self, decision: &mut ScalingDecision, reason: &str) {
+        let id = decision.id;
+        self.shared.metrics.error("orchestrator.busy");
+        tracing::info!(service = self.policy.service, decision = id, reason, "the change was put off");
+        if self.state.awaiting.is_some_and(|a| a.decision_id == id) {
+            return;
+        }
+        decision.state = DecisionState::Skipped;
+        decision.result = format!("put off by {}: {reason}", self.policy.orchestrator);
+        decision.finished_at_ms = Some(self.shared.clock.now_ms());
+        self.open.remove(&id);
+        self.state.put_off(self.planner_now());
+        self.update(decision).await;
     }
 
     /// The orchestrator has not taken a decision.

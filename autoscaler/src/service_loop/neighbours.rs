@@ -22,6 +22,8 @@ use crate::verify::Notice;
 
 /// How long a parent waits for a dependency that goes first, before it takes what the dependency can ever have for granted.
 const DEPENDENCY_WAIT: Duration = Duration::from_secs(30);
+/// Longest wait to hear what there is room for: what is needed is not kept waiting for it.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
 /// Times a plan is made again because what it counted on was taken meanwhile. After that the service keeps what it has.
 const PLANS_MAX: usize = 3;
 /// Guards that hold back for a moment only: what would be had without them is what dependencies prepare for.
@@ -42,22 +44,47 @@ impl Shared {
 
 impl ServiceLoop {
     /// Plans under what binds the service now. When another service takes what the plan counted on, it is made again.
-    pub(super) fn plan(&mut self, mut observation: Observation) -> (Observation, (State, Plan)) {
+    pub(super) async fn plan(&mut self, mut observation: Observation) -> (Observation, (State, Plan)) {
         let now = self.planner_now();
         let mut tries = 0;
+        let mut room: Option<Limit> = None;
+        let mut has_asked = false;
         loop {
             observation.outside = self.outside(&observation);
+            observation.outside.ceilings.extend(room.clone());
             if tries == PLANS_MAX {
                 let current = observation.replicas.map_or(0, |r| r.wanted);
                 let reason = "others are taking what is left at this moment".to_owned();
                 observation.outside.ceilings.push(Limit { guard: "quota".into(), replicas: current, reason });
             }
             let (state, plan) = step(&self.policy, &self.state, &observation, now);
+            let current = observation.replicas.map_or(u32::MAX, |r| r.wanted);
+            if plan.decision.to > current && !has_asked {
+                has_asked = true;
+                room = self.room(current).await;
+                if room.as_ref().is_some_and(|room| room.replicas < plan.decision.to) {
+                    continue;
+                }
+            }
             if self.settle_shares(&observation, &state, &plan) || tries == PLANS_MAX {
                 return (observation, (state, plan));
             }
             tries += 1;
         }
+    }
+
+    /// What the orchestrator has room for, asked before anything is added. Unknown binds nothing: then it is found out by
+    /// adding replicas and looking whether they become ready.
+    async fn room(&self, current: u32) -> Option<Limit> {
+        let room = tokio::select! {
+            room = self.orchestrator.room(&self.policy.service) => room,
+            () = self.shared.clock.sleep(ROOM_TIMEOUT) => Ok(None),
+        };
+        let room = room.unwrap_or_else(|error| {
+            tracing::debug!(service = self.policy.service, error = chain(&error), "its room is not known");
+            None
+        })?;
+        Some(Limit { guard: "room".into(), replicas: current.saturating_add(room.more), reason: room.reason })
     }
 
     /// What binds this service from outside its own load.
@@ -130,7 +157,7 @@ impl ServiceLoop {
     }
 
     /// Most replicas this service can have, and what stands against more.
-    fn most(&self, observation: &Observation, plan: &Plan) -> (u32, String) {
+    pub(super) fn most(&self, observation: &Observation, plan: &Plan) -> (u32, String) {
         let now = self.state.last_wanted.unwrap_or(plan.decision.from);
         if let Some(frozen) = &self.state.frozen {
             return (now, frozen.reason.clone());
@@ -148,7 +175,7 @@ impl ServiceLoop {
     /// A quota that trims more than a tenth of what is needed is a matter for people.
     async fn tell_trimmed(&mut self, observation: &Observation, plan: &Plan) {
         let Some(counts) = observation.replicas.filter(|_| acts(observation)) else { return };
-        let verdict = plan.decision.guards.iter().find(|v| v.guard == "quota");
+        let verdict = plan.decision.guards.iter().find(|v| matches!(v.guard.as_str(), "quota" | "room"));
         let settled = verdict.map(|v| Settled { current: counts.wanted, intent: v.before, to: v.after });
         let share = settled.and_then(quota::alarm);
         if share.is_some() == self.trimmed {

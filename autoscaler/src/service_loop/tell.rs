@@ -151,6 +151,13 @@ impl ServiceLoop {
                 frozen_reason: self.state.frozen.as_ref().map(|f| f.reason.clone()).unwrap_or_default(),
                 ..Held::default()
             },
+            capacity: observation.replicas.and_then(|counts| {
+                let (most, why) = self.most(observation, plan);
+                self.capacity.say(policy, counts.ready, (most, &why))
+            }),
+            #[allow(clippy::cast_precision_loss, reason = "milliseconds of a start")]
+            startup_seconds: (!self.state.startups_ms.is_empty())
+                .then(|| self.state.startup_ms(policy) as f64 / 1000.0),
         };
         self.shared.shown.write().insert(policy.service.clone(), shown);
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::error::OrchestratorError;
-use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, Room, ScaleChange, ServiceState};
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -14,6 +14,8 @@ struct Inner {
     next_number: u64,
     silent: bool,
     refusals: u32,
+    busy: u32,
+    holds: Option<u32>,
     unready: bool,
     lost_answers: u32,
     hanging: bool,
@@ -46,6 +48,16 @@ impl FakeOrchestrator {
     /// Lets it refuse the next changes.
     pub fn refuse(&self, times: u32) {
         self.inner.lock().refusals = times;
+    }
+
+    /// Lets it say that it has room for so many replicas of a service in all.
+    pub fn set_room(&self, holds: Option<u32>) {
+        self.inner.lock().holds = holds;
+    }
+
+    /// Lets it be busy with something else at the next changes.
+    pub fn be_busy(&self, times: u32) {
+        self.inner.lock().busy = times;
     }
 
     /// Lets it take questions and never answer them (or answer again).
@@ -135,6 +147,13 @@ impl Orchestrator for FakeOrchestrator {
             let message = "no quota left".to_owned();
             return Err(OrchestratorError::Refused { orchestrator: "fake", status: 422, message });
         }
+        if inner.busy > 0 {
+            inner.busy -= 1;
+            return Err(OrchestratorError::Busy {
+                service: service.to_owned(),
+                reason: "a rollout is under way".into(),
+            });
+        }
         if !change.is_due(service, found)? {
             return Ok(());
         }
@@ -144,6 +163,25 @@ impl Orchestrator for FakeOrchestrator {
             return Err(Self::unreachable());
         }
         Ok(())
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let mut inner = self.inner.lock();
+        Self::check(&inner)?;
+        let wanted = inner.services.get(service).map_or(0, |s| s.wanted);
+        if let Some(state) = inner.services.get_mut(service) {
+            state.replicas.retain(|r| r.id != replica);
+        }
+        set(&mut inner, service, wanted);
+        Ok(())
+    }
+
+    async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {
+        let inner = self.inner.lock();
+        Self::check(&inner)?;
+        let wanted = inner.services.get(service).map_or(0, |s| s.wanted);
+        let room = |holds: u32| Room { more: holds.saturating_sub(wanted), reason: format!("it holds {holds} in all") };
+        Ok(inner.holds.map(room))
     }
 
     async fn release(&self, _service: &str, _replicas: &[String]) {}

@@ -51,6 +51,8 @@ fn scaled() -> ScaledService {
         hold_seconds: 15.0,
         notes: Vec::new(),
         held: Default::default(),
+        capacity: None,
+        startup_seconds: None,
     }
 }
 

@@ -195,6 +195,12 @@ pub struct ScaledService {
     /// What keeps it from being scaled besides its own load.
     #[serde(default)]
     pub held: Held,
+    /// How much it carries; `None` while too little was seen.
+    #[serde(default)]
+    pub capacity: Option<ServiceCapacity>,
+    /// How long nine of ten replicas took to become ready, in seconds; `None` while none was seen.
+    #[serde(default)]
+    pub startup_seconds: Option<f64>,
 }
 
 /// What keeps a service from being scaled: people, calendars, failed tries.
@@ -238,6 +244,25 @@ pub struct ShownWindow {
     pub end: String,
     /// Where the clock of a weekly one hangs, or empty.
     pub time_zone: String,
+}
+
+/// How much load a service carries, as it was learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceCapacity {
+    /// Unit of the load: `RPS` …
+    pub unit: String,
+    /// Load that one replica carries.
+    pub per_replica: f64,
+    /// What limits it: `cpu`, `latency`, `errors`; `at_least` when nothing has yet.
+    pub by: String,
+    /// Load that the ready replicas carry.
+    pub now: f64,
+    /// Load that the most replicas it may have carry.
+    pub most: f64,
+    /// The most replicas it may have, with quotas and what else binds.
+    pub most_replicas: u32,
+    /// All of it in one sentence.
+    pub words: String,
 }
 
 /// A policy as it is shown, kept and changed by people.

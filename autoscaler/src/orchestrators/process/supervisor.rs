@@ -277,6 +277,19 @@ impl Supervisor {
         self.ready = ready;
     }
 
+    /// Lets a running replica drain and leave, and puts a new one in its place at once; `false` when there is none.
+    pub(crate) fn replace(&mut self, id: &str) -> bool {
+        let now = self.clock.now_ms();
+        let Some(row) = self.table.rows.iter_mut().find(|r| r.id == id && r.phase == Phase::Running) else {
+            return false;
+        };
+        row.phase = Phase::Draining;
+        row.since_ms = now;
+        self.table.add(&self.spec.name, now);
+        self.table.version += 1;
+        true
+    }
+
     /// Lets drained replicas end.
     pub(crate) fn release(&mut self, replicas: &[String]) {
         self.released.extend(replicas.iter().filter(|id| self.table.rows.iter().any(|r| r.id == **id)).cloned());
