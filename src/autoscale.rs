@@ -101,7 +101,12 @@ fn recorded(policy: &Policy, from: &str, to: Option<&str>, server: &Server) -> R
             let seconds = |at_ms: i64| format!("{}.{:03}", at_ms.div_euclid(1000), at_ms.rem_euclid(1000));
             let (start, end) = (seconds(question.start_ms), seconds(question.end_ms));
             let step = question.step_seconds.to_string();
-            let query = [("query", question.query.as_str()), ("start", &start), ("end", &end), ("step", &step)];
+            let query = [
+                ("query", question.query.as_str()),
+                ("start", start.as_str()),
+                ("end", end.as_str()),
+                ("step", step.as_str()),
+            ];
             let answer = client.ask("/api/v1/query_range", &query).await.map_err(|error| format!("{error:#}"))?;
             load.take(&answer)?;
         }
