@@ -9,7 +9,7 @@ import { diffLines } from '../src/pages/scaling/diff';
 import { closedWord, holdsOf } from '../src/pages/scaling/held';
 import { policyPath } from '../src/pages/scaling/paths';
 import { lineAt, locate, pathParts, readPolicy, template, toYaml, withoutUnset } from '../src/pages/scaling/policyText';
-import { courseOf } from '../src/pages/scaling/shadow';
+import { courseOf } from '../src/pages/scaling/course';
 
 const POLICY = `service: web
 max: 10

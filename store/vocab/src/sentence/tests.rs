@@ -43,6 +43,15 @@ fn sentences_are_recognised_whole() {
         "guard.no_help",
     );
     check("no longer holds: holding 3: nothing to change", "result.no_longer");
+    check("schedule lunch (Asia/Shanghai) asks for 8 replicas from 5m before it begins", "need.schedule");
+    check(
+        "schedule lunch (UTC) asks for 1 replica from 41 s, as long as a replica takes to start, before it begins",
+        "need.schedule_start",
+    );
+    check("its behavior lets 4 replicas be added now", "guard.behavior_out");
+    check("12 % of its answers are errors, 0.1 % of its siblings'", "notice.odd_errors");
+    check("alert fired: SearchGone{job=\"search\"} (value 1)", "ticket.fired_at");
+    check("web gets less than it needs", "notice.trimmed");
 }
 
 #[test]
@@ -56,8 +65,14 @@ fn sentences_within_sentences_are_recognised() {
     assert_eq!(inner(&sentence, "why"), ["need.rounded", "guard.bounds"]);
 
     for (words, plan) in [
-        ("412 expected when replicas asked for now are ready, 5 planned (the measured load × 0.95, held 5 min)", "plan.plain"),
-        ("412 expected when replicas asked for now are ready, 5 planned (day at idle price 0.5, held 15 min)", "plan.method"),
+        (
+            "412 expected when replicas asked for now are ready, 5 planned (the measured load × 0.95, held 5 min)",
+            "plan.plain",
+        ),
+        (
+            "412 expected when replicas asked for now are ready, 5 planned (day at idle price 0.5, held 15 min)",
+            "plan.method",
+        ),
     ] {
         assert_eq!(inner(&Sentence::read(words).expect("known"), "method"), [plan]);
     }

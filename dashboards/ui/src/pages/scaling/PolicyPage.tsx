@@ -1,6 +1,6 @@
 // One policy: its YAML in an editor that says what is wrong where, its versions, and what each changed.
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { changeJson, getJson, sendJson, withParams, ApiError } from '../../api/client';
+import { changeJson, getJson, withParams } from '../../api/client';
 import type { PolicyObject, PolicyVersion } from '../../api/types';
 import { useLoad } from '../../api/useApi';
 import YamlEditor from '../../editor/YamlEditor';
@@ -11,19 +11,15 @@ import { Mark } from '../../ui/Mark';
 import { Panel, Ready } from '../../ui/Panel';
 import { Time } from '../parts';
 import { useChange } from './change';
-import { diffLines } from './diff';
-import { NEW_POLICY } from './paths';
-import { lineAt, locate, POLICY_KEYS, readPolicy, template, toYaml, withoutUnset, type Mistake } from './policyText';
+import { NEW_POLICY, policyApi } from './paths';
+import { locate, POLICY_KEYS, readPolicy, template, toYaml, withoutUnset, type Mistake } from './policyText';
+import { useCheck, Verdict } from './Verdict';
+import { Diff, Versions } from './Versions';
 
 interface Kept {
   policy: PolicyObject | null;
   versions: PolicyVersion[];
 }
-
-/** How long after the last key the server is asked. */
-const SETTLE_MS = 500;
-
-const apiPath = (name: string) => `/api/v1/scaling/policies/${encodeURIComponent(name)}`;
 
 const NOTHING: Kept = { policy: null, versions: [] };
 
@@ -31,7 +27,7 @@ export default function PolicyPage() {
   const { t } = useWords();
   const [name, setName] = useParam('policy');
   // A refresh must not take away what one writes, so it is loaded once and after each change.
-  const load = (signal: AbortSignal) => (name === NEW_POLICY ? Promise.resolve(NOTHING) : getJson<Kept>(apiPath(name), signal));
+  const load = (signal: AbortSignal) => (name === NEW_POLICY ? Promise.resolve(NOTHING) : getJson<Kept>(policyApi(name), signal));
   const loaded = useLoad<Kept>(name, load, true);
   return (
     <>
@@ -87,7 +83,7 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
     },
   );
   const save = (why: string) =>
-    change.run(() => changeJson('PUT', withParams(apiPath(target), { version: String(policy?.version ?? 0), why }), read.policy));
+    change.run(() => changeJson('PUT', withParams(policyApi(target), { version: String(policy?.version ?? 0), why }), read.policy));
   // Unsaved text is not lost by a slip.
   useEffect(() => {
     if (!changed || fromFile) return;
@@ -180,7 +176,7 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
           verb={t('policy.delete')}
           danger
           asksWhy
-          onConfirm={(why) => change.run(() => changeJson('DELETE', withParams(apiPath(name), { why })))}
+          onConfirm={(why) => change.run(() => changeJson('DELETE', withParams(policyApi(name), { why })))}
           onClose={() => setAsking(null)}
         />
       )}
@@ -198,125 +194,4 @@ function nameIn(policy: Record<string, unknown> | null): string {
 function lastText(versions: PolicyVersion[]): string {
   const last = versions.find((version) => version.policy !== null);
   return last ? toYaml(last.policy) : '';
-}
-
-interface Checked {
-  problems: { path: string; message: string }[];
-  /** Whether the answer is about the text as it stands. */
-  settled: boolean;
-  /** Why there is no answer, or empty. */
-  failed: string;
-}
-
-/** Asks the server what is wrong, a little after the last change. */
-function useCheck(name: string, policy: Record<string, unknown> | null): Checked {
-  const [state, setState] = useState<Checked & { about: string }>({ problems: [], settled: false, failed: '', about: '' });
-  const about = policy ? JSON.stringify([name, policy]) : '';
-  useEffect(() => {
-    if (!about) return;
-    const control = new AbortController();
-    const timer = window.setTimeout(() => {
-      const [asked, body] = JSON.parse(about) as [string, unknown];
-      // Without a service there is no name; the server says so of any name.
-      sendJson<{ problems: Checked['problems'] }>(`${apiPath(asked || 'new')}/check`, body, control.signal)
-        .then((answer) => setState({ problems: answer.problems, settled: true, failed: '', about }))
-        .catch((cause: unknown) => {
-          if (control.signal.aborted) return;
-          setState({ problems: [], settled: true, failed: cause instanceof ApiError ? cause.message : String(cause), about });
-        });
-    }, SETTLE_MS);
-    return () => {
-      window.clearTimeout(timer);
-      control.abort();
-    };
-  }, [about]);
-  const none = useRef<Checked['problems']>([]);
-  if (state.about !== about) return { problems: none.current, settled: false, failed: '' };
-  return state;
-}
-
-/** What is wrong, each with its line; a click goes there. */
-function Verdict({ mistakes, text, settled, failed, goTo }: { mistakes: Mistake[]; text: string; settled: boolean; failed: string; goTo: (offset: number) => void }) {
-  const { t } = useWords();
-  if (mistakes.length === 0) {
-    return (
-      <p className="hint pad" role="status">
-        {failed ? t('policy.unchecked', { reason: failed }) : settled ? <Mark kind="ok" word={t('policy.right')} /> : t('policy.checking')}
-      </p>
-    );
-  }
-  return (
-    <div role="alert">
-      <ul className="verdict">
-        {mistakes.map(({ message, path, range }, at) => (
-          <li key={`${path} ${message} ${at}`} data-row tabIndex={-1}>
-            <Mark kind="critical" bare />
-            {range ? (
-              <button className="link" onClick={() => goTo(range.from)}>
-                {t('policy.line', { line: String(lineAt(text, range.from).line) })}
-              </button>
-            ) : null}
-            {path && <code>{path}</code>}
-            <span>{message}</span>
-          </li>
-        ))}
-      </ul>
-    </div>
-  );
-}
-
-/** What changed, line by line. */
-function Diff({ before, after }: { before: string; after: string }) {
-  const { t } = useWords();
-  const lines = useMemo(() => diffLines(before, after), [before, after]);
-  if (lines.every((line) => line.kind === 'same')) return <p className="hint pad">{t('policy.same')}</p>;
-  const sign = { same: ' ', added: '+', removed: '−' };
-  return (
-    <pre className="diff" tabIndex={0} role="group" aria-label={t('policy.diff')}>
-      {lines.map((line, at) => (
-        <span key={at} className={`diff-${line.kind}`}>
-          <span aria-hidden="true">{sign[line.kind]} </span>
-          {line.kind !== 'same' && <span className="sr">{t(`policy.diff.${line.kind}`)} </span>}
-          {line.text}
-          {'\n'}
-        </span>
-      ))}
-    </pre>
-  );
-}
-
-function Versions({ versions, onTake }: { versions: PolicyVersion[]; onTake: (text: string) => void }) {
-  const { t } = useWords();
-  const [open, setOpen] = useParam('version');
-  return (
-    <Panel title={t('policy.versions')} note={t('policy.versions_note')}>
-      <ol className="versions">
-        {versions.map((version, at) => {
-          const isOpen = open === String(version.version);
-          const before = versions[at + 1]?.policy ?? null;
-          const toggle = () => setOpen(isOpen ? null : String(version.version), { replace: true });
-          return (
-            <li key={version.version} data-row tabIndex={-1} onKeyDown={(event) => event.key === 'Enter' && event.target === event.currentTarget && toggle()}>
-              <button className="version-row" aria-expanded={isOpen} onClick={toggle}>
-                <b>{t('policies.version', { version: String(version.version) })}</b>
-                <Time ms={version.time_ms} />
-                <span>{version.actor}</span>
-                {version.policy === null && <Mark kind="muted" word={t('policy.removed')} />}
-              </button>
-              {isOpen && (
-                <div className="version-detail">
-                  <Diff before={before === null ? '' : toYaml(before)} after={version.policy === null ? '' : toYaml(version.policy)} />
-                  {version.policy !== null && (
-                    <button className="button small" onClick={() => onTake(toYaml(version.policy))}>
-                      {t('policy.take')}
-                    </button>
-                  )}
-                </div>
-              )}
-            </li>
-          );
-        })}
-      </ol>
-    </Panel>
-  );
 }

@@ -3,7 +3,7 @@ import { labelled, type Frame } from '../../chart/frame';
 import { figure, formatValue, UNKNOWN } from '../../format/units';
 import { useWords } from '../../i18n';
 import { Panel } from '../../ui/Panel';
-import { courseOf, type Course } from './shadow';
+import { courseOf, type Course } from './course';
 
 export function Shadow({ load, replicas, perReplica }: { load: Frame; replicas: Frame; perReplica: number | null }) {
   const { t, locale } = useWords();

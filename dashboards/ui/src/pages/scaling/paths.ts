@@ -9,3 +9,6 @@ export function policyPath(name: string, service = ''): string {
   if (service) params.set('for', service);
   return `/autoscaling?${params}`;
 }
+
+/** Where the server has a policy. */
+export const policyApi = (name: string) => `/api/v1/scaling/policies/${encodeURIComponent(name)}`;

@@ -8,7 +8,7 @@ const ORDER = ['service', 'name', 'cluster', 'orchestrator', 'mode', 'min', 'max
 export const POLICY_KEYS = [
   'service', 'name', 'cluster', 'orchestrator', 'mode', 'min', 'max', 'targets', 'interval', 'scrape_interval', 'rate_window', 'tolerance', 'hold',
   'stabilization_up', 'cooldown', 'turn_pause', 'scale_in', 'scale_out', 'startup', 'forecast', 'predict', 'queue_query', 'confirm_query', 'notes', 'team',
-  'priority', 'price_per_hour', 'dependencies', 'paused', 'manual_hold', 'placement',
+  'priority', 'price_per_hour', 'dependencies', 'paused', 'manual_hold', 'placement', 'odd_replica', 'kind', 'behavior', 'steps', 'schedules',
 ] as const;
 
 const rank = (key: unknown) => {
@@ -123,7 +123,7 @@ mode: observe        # observe | advise | act
 min: 1
 max: 10
 targets:
-  - kind: rps        # rps | cpu | promql
+  - kind: rps        # rps | cpu | latency | queue | promql | …
     value: 100       # per replica
 `;
 }
