@@ -107,6 +107,8 @@ pub enum ExportFormat {
     Openmetrics,
     /// Prometheus's blocks.
     Tsdb,
+    /// A Parquet file with one row a sample.
+    Parquet,
 }
 
 /// Which samples are exported.
@@ -210,12 +212,12 @@ pub enum Command {
     },
     /// Export samples of a running Tidewatch.
     Export {
-        /// The file (openmetrics) or folder (tsdb) to write.
+        /// The file (openmetrics, parquet) or folder (tsdb) to write.
         out: PathBuf,
         /// Which Tidewatch.
         #[command(flatten)]
         server: Server,
-        /// openmetrics: text, without native histograms; tsdb: blocks that Prometheus opens.
+        /// openmetrics: text, without native histograms; tsdb: blocks that Prometheus opens; parquet: one row a sample.
         #[arg(long, value_enum, default_value_t = ExportFormat::Openmetrics)]
         format: ExportFormat,
         /// What to export.

@@ -1,10 +1,11 @@
-//! `tidewatch export`: samples of a running Tidewatch as OpenMetrics text or as Prometheus's blocks.
+//! `tidewatch export`: samples of a running Tidewatch as OpenMetrics text, Prometheus's blocks or Parquet rows.
 //!
 //! Samples are read through remote read, window by window. A window that is over the server's memory share of a query is
 //! asked for in halves.
 
 mod blocks;
 mod openmetrics;
+mod rows;
 
 use std::path::Path;
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub async fn export(server: &Server, out: &Path, format: ExportFormat, range: &E
     match format {
         ExportFormat::Openmetrics => openmetrics::export(&client, out, &wanted).await,
         ExportFormat::Tsdb => blocks::export(&client, out, &wanted).await,
+        ExportFormat::Parquet => rows::export(&client, out, &wanted).await,
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod cursor;
 mod float;
+#[cfg(test)]
+mod fuzz;
 mod labels;
 mod parser;
 mod protobuf;

@@ -5,6 +5,8 @@
 //! mistake. Overload is answered with 429 or 503 and `Retry-After`. Pushed series keep exactly the labels they come with.
 
 mod decode;
+#[cfg(test)]
+mod fuzz;
 mod json_logs;
 mod otlp;
 mod proto;
@@ -62,6 +64,12 @@ impl Outcome {
         if self.first_mistake.is_none() {
             self.first_mistake = Some(mistake());
         }
+    }
+
+    /// The whole request's answer when a limit was reached.
+    fn limited(&self) -> Option<PortError> {
+        let text = |limit| format!("{limit} ({} refused, {} taken)", self.rejected, self.accepted);
+        self.limit.as_ref().map(|limit| PortError::new(ErrorKind::Limit, text(limit)))
     }
 
     fn add(&mut self, outcome: &AppendOutcome) {
@@ -193,18 +201,16 @@ fn response(status: u16, body: String) -> IngestResponse {
 }
 
 fn answer(outcome: &Outcome) -> IngestResponse {
-    let counts = || format!("({} refused, {} taken)", outcome.rejected, outcome.accepted);
-    let mut response = match (&outcome.limit, &outcome.first_mistake) {
+    let mut response = match (outcome.limited(), &outcome.first_mistake) {
         // What was taken is known at the next try and does no harm then.
-        (Some(limit), _) => response(429, format!("{limit} {}", counts())),
+        (Some(error), _) => refuse(&error),
         (None, None) => response(204, String::new()),
-        (None, Some(mistake)) => response(400, format!("{mistake} {}", counts())),
+        (None, Some(mistake)) => {
+            response(400, format!("{mistake} ({} refused, {} taken)", outcome.rejected, outcome.accepted))
+        }
     };
     let samples = outcome.accepted.saturating_sub(outcome.histograms);
-    response.headers = written(samples, outcome.histograms, outcome.exemplars);
-    if outcome.limit.is_some() {
-        response.headers.push(("Retry-After".to_owned(), RETRY_AFTER_SECONDS.to_owned()));
-    }
+    response.headers.extend(written(samples, outcome.histograms, outcome.exemplars));
     response
 }
 

@@ -298,8 +298,10 @@ impl<'a> Scraper<'a> {
             return None;
         }
         let mut labels = labels.build();
-        // A scraped HAProxy shows many services: the backend's name says which, as it does on the CSV page and the socket.
-        if labels.get("service").is_none()
+        // A scraped HAProxy shows many services: the backend's name says which, as it does on the CSV page and the socket. Where the
+        // target's own labels are to be honored, its series stay as it exposes them.
+        if !self.of.config.honor_labels
+            && labels.get("service").is_none()
             && let Some((cluster, service)) = self.backends.service_of(&self.of.shared, &labels)
         {
             labels = labels.with("service", &service);

@@ -4,7 +4,8 @@
 //! who may call; `run` evaluates queries off the async threads; `prometheus` answers as Prometheus does; `api` is
 //! Tidewatch's own; `live` pushes what happens; `ui` serves the web app; `router` puts the routes and the OpenAPI
 //! document together and `server` listens; `stream` hands on answers while they are made; [`chunk`] is how Prometheus
-//! packs samples, [`block`] how it stores them, [`transfer`] how they travel. Only `error` knows which kind of error has which status code.
+//! packs samples, [`block`] how it stores them, [`transfer`] how they travel, [`openmetrics`] how they
+//! stand in a text. Only `error` knows which kind of error has which status code.
 
 mod api;
 mod app;
@@ -14,6 +15,7 @@ pub mod config;
 mod error;
 mod live;
 mod metrics;
+pub mod openmetrics;
 mod params;
 mod prometheus;
 mod router;

@@ -2,6 +2,8 @@
 //! postings to chunks) and `meta.json`. The formats are described in `docs/formats/block.md`.
 
 mod file_cache;
+#[cfg(test)]
+mod fuzz;
 mod group_cache;
 mod index;
 mod index_build;

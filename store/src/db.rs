@@ -179,7 +179,7 @@ impl MetricStore {
         .await
     }
 
-    /// What the store holds. Fields that concern logs are left at zero. Reads counters and walks the head.
+    /// What the store holds. Fields that concern logs are left at zero. Reads counters only.
     pub fn status(&self) -> StoreStatus {
         let extent = self.sources.head.extent();
         let blocks = self.sources.blocks.all();

@@ -130,20 +130,21 @@ impl Head {
         });
     }
 
+    /// What it holds, from counters: cheap enough for every probe. The oldest time may be older than any sample that is left.
     pub(crate) fn extent(&self) -> HeadExtent {
-        self.tenants().iter().fold(HeadExtent::default(), |all, head| all.plus(&head.extent()))
+        let none = HeadExtent { num_samples: self.memory.num_samples(), ..HeadExtent::default() };
+        self.tenants.read().values().fold(none, |all, head| all.plus(head))
     }
 }
 
 impl HeadExtent {
-    fn plus(self, other: &Self) -> Self {
-        let oldest = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).min();
-        let newest = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).max();
+    fn plus(self, head: &TenantHead) -> Self {
+        let times = *head.times.lock();
         Self {
-            num_series: self.num_series + other.num_series,
-            num_samples: self.num_samples + other.num_samples,
-            min_time: oldest(self.min_time, other.min_time),
-            max_time: newest(self.max_time, other.max_time),
+            num_series: self.num_series + head.num_series() as u64,
+            num_samples: self.num_samples,
+            min_time: self.min_time.into_iter().chain(times.map(|t| t.0)).min(),
+            max_time: self.max_time.into_iter().chain(times.map(|t| t.1)).max(),
         }
     }
 }
@@ -180,28 +181,22 @@ impl TenantHead {
         Ok(())
     }
 
-    pub(crate) fn extent(&self) -> HeadExtent {
-        let mut all = HeadExtent { num_series: self.num_series() as u64, ..HeadExtent::default() };
-        for shard in &self.shards {
-            for (_, series) in shard.lock().iter() {
-                if let Some((num_samples, min, max)) = series.extent() {
-                    all =
-                        all.plus(&HeadExtent { num_series: 0, num_samples, min_time: Some(min), max_time: Some(max) });
-                }
-            }
-        }
-        all
-    }
-
     /// Lets go of the samples that a flush has written.
     pub(crate) fn drop_flushed(&self, generation: u32) {
         // Samples that arrive meanwhile note their times again.
         *self.times.lock() = None;
         for shard in &self.shards {
             let mut shard = shard.lock();
-            let freed: isize = shard.iter_mut().map(|s| s.drop_flushed(generation)).sum();
-            let left = shard.iter().filter_map(|(_, s)| s.extent());
-            let left = left.map(|(_, min, max)| (min, max)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            let (mut freed, mut num_dropped, mut left) = (0, 0, None);
+            for series in shard.iter_mut() {
+                let before = series.extent().map_or(0, |e| e.0);
+                freed += series.drop_flushed(generation);
+                let after = series.extent();
+                num_dropped += before - after.map_or(0, |e| e.0);
+                let times = after.map(|(_, min, max)| (min, max));
+                left = left.into_iter().chain(times).reduce(|a: (i64, i64), b| (a.0.min(b.0), a.1.max(b.1)));
+            }
+            self.memory.samples_dropped(usize::try_from(num_dropped).unwrap_or(usize::MAX));
             drop(shard);
             self.memory.samples_changed(freed);
             if let Some((min, max)) = left {

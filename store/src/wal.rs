@@ -6,6 +6,8 @@
 
 mod error;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod reader;
 mod segment;
 mod writer;

@@ -76,7 +76,10 @@ fn decode<T: Message + Default + DeserializeOwned>(encoding: Encoding, body: &[u
 pub(super) fn answer(request: &IngestRequest, result: &Result<Outcome, PortError>) -> IngestResponse {
     let encoding = encoding(&request.content_type).unwrap_or(Encoding::Protobuf);
     let mut response = IngestResponse { status: 200, ..IngestResponse::default() };
-    let (protobuf, json) = match result {
+    // What a limit refused may be taken later: OpenTelemetry's exporters send a request again after 429, not what a partial success
+    // has refused. What was taken of it does no harm then.
+    let limited = result.as_ref().ok().and_then(Outcome::limited);
+    let (protobuf, json) = match limited.as_ref().map_or(result.as_ref(), Err) {
         Ok(outcome) => {
             let partial = outcome.first_mistake.as_ref().map(|mistake| wire::PartialSuccess {
                 rejected: i64::try_from(outcome.rejected).unwrap_or(i64::MAX),
@@ -110,6 +113,17 @@ pub(super) fn answer(request: &IngestRequest, result: &Result<Outcome, PortError
         }
     }
     response
+}
+
+/// A JSON body of the fuzzed corpus in protobuf, both behind the byte that says what they are.
+#[cfg(test)]
+pub(super) fn protobuf_of_json((mode, body): (&u8, &[u8])) -> Option<Vec<u8>> {
+    let packed = match mode & 3 {
+        1 => serde_json::from_slice::<wire::MetricsRequest>(body).ok()?.encode_to_vec(),
+        3 => serde_json::from_slice::<wire::LogsRequest>(body).ok()?.encode_to_vec(),
+        _ => return None,
+    };
+    Some([&[mode & 2], &packed[..]].concat())
 }
 
 /// gRPC's number for a kind of error.

@@ -211,18 +211,7 @@ fn bound(histogram: &NativeHistogram, index: i64) -> f64 {
             Ok(index) => histogram.custom_values.get(index).copied().unwrap_or(f64::INFINITY),
         };
     }
-    if histogram.schema < 0 {
-        let exponent = index.saturating_mul(1 << histogram.schema.unsigned_abs().min(32));
-        return two_to(exponent);
-    }
-    let per_power = 1i64 << histogram.schema.min(32);
-    let fraction = index.rem_euclid(per_power) as f64 / per_power as f64;
-    fraction.exp2() * two_to(index.div_euclid(per_power))
-}
-
-/// A power of two; the bucket beyond the largest number ends at the largest number.
-fn two_to(exponent: i64) -> f64 {
-    if exponent == 1024 { f64::MAX } else { 2f64.powi(i32::try_from(exponent.clamp(-2000, 2000)).unwrap_or(0)) }
+    promql::exponential_bound(index, histogram.schema)
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Queries: instant, range, exemplars, formatting, parsing.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::Response;
 use promql::{Engine, EngineOptions, Expr, ParseOptions, QueryOutput, QueryValue};
-use serde_json::json;
+use serde_json::{Value, json};
 use vocab::ports::query::{SeriesFilter, StepGrid};
 
 use super::json::{write_text, write_value};
@@ -28,6 +31,9 @@ pub(crate) fn engine(app: &App, params: &Params) -> ApiResult<Engine> {
     if let Some(lookback_ms) = params.duration("lookback_delta")?.filter(|ms| *ms > 0) {
         options.lookback_ms = lookback_ms;
     }
+    if params.get("stats").is_some() {
+        options.detail = Some(Arc::clone(&app.clock));
+    }
     Ok(Engine::new(options))
 }
 
@@ -35,19 +41,20 @@ pub(crate) fn engine(app: &App, params: &Params) -> ApiResult<Engine> {
 #[utoipa::path(method(get, post), path = "/api/v1/query", tag = "Prometheus", params(
     ("query" = String, Query, description = "PromQL"), ("time" = Option<String>, Query, description = "seconds or RFC 3339"),
     ("timeout" = Option<String>, Query), ("lookback_delta" = Option<String>, Query), ("limit" = Option<u64>, Query),
-    ("stats" = Option<String>, Query, description = "`all` adds what the query cost")),
+    ("stats" = Option<String>, Query, description = "any text adds what the query cost, `all` also by step")),
     responses((status = 200, description = "as Prometheus answers")))]
 pub(crate) async fn instant(State(app): State<Shared>, caller: Caller, params: Params) -> PromResult {
     let time = params.time("time")?.unwrap_or_else(|| app.clock.now_ms());
     let (engine, expr) = (engine(&app, &params)?, parse(params.get("query").unwrap_or_default())?);
     let limit = params.timeout(app.config.query_timeout)?;
+    let asked = app.clock.monotonic();
     let work = async move |app: Shared, ctx: vocab::Ctx| {
         let text = params.get("query").unwrap_or_default();
         let began = app.clock.monotonic();
         let answer = engine.instant(&*app.ports.querier, &ctx, &expr, time).await;
         let output = answer.map_err(|e| ApiError::query(text, &e))?;
-        let seconds = app.clock.monotonic().saturating_sub(began).as_secs_f64();
-        encode(output, text, &params, seconds, &ctx)
+        let took = Took { queue: began.saturating_sub(asked), total: app.clock.monotonic().saturating_sub(asked) };
+        encode(output, text, &params, took, &ctx)
     };
     Ok(raw_json(app.run(&caller, limit, work).await?))
 }
@@ -62,6 +69,7 @@ pub(crate) async fn range(State(app): State<Shared>, caller: Caller, params: Par
     let grid = grid(&params)?;
     let (engine, expr) = (engine(&app, &params)?, parse(params.get("query").unwrap_or_default())?);
     let limit = params.timeout(app.config.query_timeout)?;
+    let asked = app.clock.monotonic();
     let work = async move |app: Shared, ctx: vocab::Ctx| {
         let text = params.get("query").unwrap_or_default();
         let began = app.clock.monotonic();
@@ -70,8 +78,8 @@ pub(crate) async fn range(State(app): State<Shared>, caller: Caller, params: Par
             let error = ApiError::query(text, &e);
             if error.kind == vocab::ErrorKind::Invalid { error.parameter("query") } else { error }
         })?;
-        let seconds = app.clock.monotonic().saturating_sub(began).as_secs_f64();
-        encode(output, text, &params, seconds, &ctx)
+        let took = Took { queue: began.saturating_sub(asked), total: app.clock.monotonic().saturating_sub(asked) };
+        encode(output, text, &params, took, &ctx)
     };
     Ok(raw_json(app.run(&caller, limit, work).await?))
 }
@@ -104,7 +112,45 @@ pub(crate) fn check_grid(start_ms: i64, end_ms: i64, step_ms: i64) -> ApiResult<
     Ok(StepGrid { start_ms, end_ms, step_ms })
 }
 
-fn encode(mut output: QueryOutput, text: &str, params: &Params, seconds: f64, ctx: &vocab::Ctx) -> ApiResult<String> {
+/// How long a query was under way.
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    /// Waiting for its turn.
+    queue: Duration,
+    /// All in all.
+    total: Duration,
+}
+
+/// What a query cost, in the words of Prometheus and two of our own; by step when `all` is asked for.
+fn stats_of(output: &QueryOutput, took: Took, all: bool) -> Value {
+    let detail = output.detail.clone().unwrap_or_default();
+    let evaluated = took.total.saturating_sub(took.queue);
+    let seconds = |part: Duration| part.as_secs_f64();
+    let steps = &detail.samples_per_step;
+    let mut samples = json!({
+        "totalQueryableSamples": steps.iter().map(|(_, count)| count).sum::<u64>(),
+        "peakSamples": detail.peak_samples,
+    });
+    if all {
+        let rows: Vec<Value> = steps.iter().map(|(time, count)| json!([*time as f64 / 1000.0, count])).collect();
+        samples["totalQueryableSamplesPerStep"] = rows.into();
+    }
+    json!({
+        "timings": {
+            "evalTotalTime": seconds(evaluated),
+            "resultSortTime": seconds(detail.ordering),
+            "queryPreparationTime": seconds(detail.preparation),
+            "innerEvalTime": seconds(detail.evaluation),
+            "execQueueTime": seconds(took.queue),
+            "execTotalTime": seconds(took.total),
+        },
+        "samples": samples,
+        "series": output.stats.num_series,
+        "steps": output.stats.num_steps,
+    })
+}
+
+fn encode(mut output: QueryOutput, text: &str, params: &Params, took: Took, ctx: &vocab::Ctx) -> ApiResult<String> {
     let limit = params.number("limit", 0, usize::MAX)?;
     let (mut warnings, infos) = output.annotations.render(text, REMARKS_MAX);
     match &mut output.value {
@@ -114,13 +160,8 @@ fn encode(mut output: QueryOutput, text: &str, params: &Params, seconds: f64, ct
     }
     let mut body = String::from("{\"status\":\"success\",\"data\":{");
     write_value(&mut body, &output.value);
-    if params.get("stats").is_some() {
-        let stats = json!({
-            "timings": {"evalTotalTime": seconds},
-            "samples": {"totalQueryableSamples": output.stats.num_samples},
-            "series": output.stats.num_series,
-            "steps": output.stats.num_steps,
-        });
+    if let Some(wanted) = params.get("stats") {
+        let stats = stats_of(&output, took, wanted == "all");
         body.push_str(",\"stats\":");
         body.push_str(&stats.to_string());
     }

@@ -1,7 +1,7 @@
 //! Content types of what may change something.
 
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 
 use super::{Refusal, origin};
 
@@ -21,8 +21,21 @@ const FORM_READS: [&str; 8] = [
 /// changes no data, and a browser states its Origin with it.
 const EMPTY_FORMS: [&str; 2] = ["/api/v1/admin/flush", "/api/v1/admin/compact"];
 
+/// Prometheus's calls that change its database. Programs written for it send their parameters as a form; a page cannot, because every
+/// browser marks what a page posts.
+const FORMS_OF_PROGRAMS: &str = "/api/v1/admin/tsdb/";
+
+/// What browsers send with a post: one of these at least.
+const MARKS_OF_BROWSERS: [&str; 3] = ["origin", "referer", "sec-fetch-site"];
+
 /// Protocols in protobuf, a type that a web page elsewhere cannot send without asking; OTLP comes in JSON too.
 const PROTOBUF: [&str; 4] = ["/api/v1/read", "/v1/metrics", "/api/v1/otlp/v1/metrics", "/v1/logs"];
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn is_of_browser(headers: &HeaderMap) -> bool {
+    MARKS_OF_BROWSERS.iter().any(|mark| headers.contains_key(*mark))
+}
 
 /// Refuses a body in a type that a web page elsewhere could send without asking first.
 pub(super) fn check(request: &Request) -> Result<(), Refusal> {
@@ -43,8 +56,12 @@ pub(super) fn check(request: &Request) -> Result<(), Refusal> {
         "/api/v1/logs" if matches!(essence.as_str(), "application/x-ndjson" | "application/jsonl") => return Ok(()),
         "/api/v1/logs" if essence == "application/json" => return Ok(()),
         "/api/v1/logs" => "application/x-ndjson",
-        _ if FORM_READS.contains(&path) && essence == "application/x-www-form-urlencoded" => return Ok(()),
-        _ if FORM_READS.contains(&path) => "application/x-www-form-urlencoded",
+        _ if FORM_READS.contains(&path) && essence == FORM => return Ok(()),
+        _ if FORM_READS.contains(&path) => FORM,
+        _ if path.starts_with(FORMS_OF_PROGRAMS) && essence == FORM && !is_of_browser(headers) => return Ok(()),
+        _ if path.starts_with(FORMS_OF_PROGRAMS) => {
+            "the parameters in the query string and no body (a form is taken from programs, not from pages)"
+        }
         "/api/v1/read" => "application/x-protobuf",
         _ if essence == "application/json" => return Ok(()),
         _ if PROTOBUF.contains(&path) => "application/x-protobuf or application/json",

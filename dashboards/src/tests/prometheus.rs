@@ -52,7 +52,15 @@ async fn instant_queries_answer_in_all_types() {
     let now = bench.ask("/api/v1/query", &[("query", "time()")]).await.expect(200);
     assert_eq!(now.json()["data"]["result"][0], NOW, "without a time it is now");
     let stats = bench.ask("/api/v1/query", &[("query", "requests_total"), ("stats", "all")]).await.expect(200);
-    assert_eq!(stats.json()["data"]["stats"]["series"], 2);
+    let stats = stats.json()["data"]["stats"].clone();
+    let samples =
+        json!({"totalQueryableSamples": 2, "peakSamples": 2, "totalQueryableSamplesPerStep": [[NOW as f64, 2]]});
+    assert_eq!((&stats["series"], &stats["samples"]), (&json!(2), &samples));
+    for part in ["evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime", "execQueueTime"] {
+        assert!(stats["timings"][part].as_f64() <= stats["timings"]["execTotalTime"].as_f64(), "{stats}");
+    }
+    let some = bench.ask("/api/v1/query", &[("query", "requests_total"), ("stats", "true")]).await.expect(200).json();
+    assert_eq!(some["data"]["stats"]["samples"], json!({"totalQueryableSamples": 2, "peakSamples": 2}));
     let cut = bench.ask("/api/v1/query", &[("query", "requests_total"), ("limit", "1")]).await.expect(200).json();
     assert_eq!(cut["data"]["result"].as_array().expect("a list").len(), 1);
     assert_eq!(cut["warnings"], json!(["results truncated due to limit"]));
@@ -322,13 +330,16 @@ async fn series_are_deleted_only_where_it_is_switched_on() {
     let deleted =
         send(Method::PUT, "delete_series?match[]=up&match[]=%7Ba%3D%22b%22%7D&start=1&end=2.5").await.expect(204);
     assert_eq!(deleted.text, "");
-    send(Method::POST, "delete_series?match[]=up").await.expect(204);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = "match%5B%5D=up&start=1&end=2";
+    on.send(Method::POST, "/api/v1/admin/tsdb/delete_series", &form, body).await.expect(204);
     send(Method::POST, "clean_tombstones").await.expect(204);
     let snapshot = send(Method::POST, "snapshot?skip_head=true").await.expect(200).json();
     assert_eq!(snapshot, json!({"status": "success", "data": {"name": "20260101T120000Z-1"}}));
     let calls = on.rooms.calls.lock().clone();
     assert_eq!(calls.len(), 4, "{calls:?}");
     assert!(calls[0].contains("default") && calls[0].ends_with(" 1000 2500"), "{calls:?}");
+    assert!(calls[1].ends_with(" 1000 2000"), "{calls:?}");
     assert_eq!(calls[2..], ["clean default", "snapshot default true"]);
     for (path, part) in [
         ("delete_series", "no match[] parameter provided"),

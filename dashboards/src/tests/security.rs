@@ -54,6 +54,12 @@ async fn foreign_hosts_origins_and_content_types_are_refused() {
     check(Method::POST, "/api/v1/query", &[form], "query=1", 200).await;
     check(Method::POST, "/api/v1/query", &[form, ("origin", "http://evil.example")], "query=1", 403).await;
     check(Method::POST, "/api/v1/sql", &[form], "query=1", 415).await;
+    let delete = "/api/v1/admin/tsdb/delete_series";
+    for mark in [("origin", "http://127.0.0.1"), ("referer", "http://127.0.0.1/"), ("sec-fetch-site", "none")] {
+        check(Method::POST, delete, &[form, mark], "match[]=up", 415).await;
+    }
+    check(Method::POST, delete, &[form, ("origin", "http://evil.example")], "match[]=up", 403).await;
+    check(Method::POST, delete, &[JSON], "{}", 415).await;
     check(Method::POST, "/api/v1/import/prometheus", &[("content-type", "text/plain")], "a 1\n", 415).await;
     check(Method::POST, "/api/v1/logs", &[("content-type", "text/plain")], "{}\n", 415).await;
     check(Method::POST, "/api/v1/write", &[JSON], "x", 415).await;

@@ -408,6 +408,17 @@ async fn sql_rows_are_streamed_and_mistakes_have_a_status() {
     assert_eq!(wrong["error"]["message"], "only SELECT is allowed");
     bench.post("/api/v1/sql", &json!({"query": " "})).await.expect(400);
     bench.post("/api/v1/sql", &json!({"query": "x", "format": "xml"})).await.expect(400);
+    let sent = ("content-type", "application/json");
+    let accepting = async |accept: &str, body: &str| {
+        bench.send(Method::POST, "/api/v1/sql", &[sent, ("accept", accept)], body).await
+    };
+    let arrow = "application/vnd.apache.arrow.stream";
+    let answer = accepting(arrow, "{\"query\":\"x\"}").await.expect(200);
+    assert_eq!(answer.header("content-type"), arrow);
+    let answer = accepting(arrow, "{\"query\":\"x\",\"format\":\"json\"}").await.expect(200);
+    assert_eq!(answer.header("content-type"), "application/json", "the body's wish comes first");
+    let answer = accepting("image/png", "{\"query\":\"x\"}").await.expect(406).json();
+    assert!(answer["error"]["message"].as_str().is_some_and(|m| m.contains("text/csv")), "{answer}");
     *bench.rooms.sql.lock() = vec![ok("[{}"), Err(PortError::new(ErrorKind::Limit, "too large"))];
     let response =
         bench.respond(Method::POST, "/api/v1/sql", &[("content-type", "application/json")], "{\"query\":\"y\"}").await;

@@ -1,12 +1,13 @@
 //! The engine: reads what a query needs, then evaluates it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use vocab::ports::Querier;
 use vocab::ports::query::StepGrid;
 use vocab::sample::SeriesData;
-use vocab::{Ctx, ErrorKind, TimestampMs};
+use vocab::{Clock, Ctx, ErrorKind, TimestampMs};
 
 use crate::annotations::Annotations;
 use crate::ast::{AggregateOp, Expr, ValueType};
@@ -16,6 +17,7 @@ use crate::fragment;
 use crate::histogram::derive_hints;
 use crate::output;
 use crate::plan::{Leaf, LeafKind, NodeId, Planner};
+use crate::stats::{self, Laps, QueryDetail};
 use crate::timing::QueryTimes;
 use crate::value::{QueryOutput, QueryStats, QueryValue, Raw, Reserved, Series, Vector};
 
@@ -30,11 +32,14 @@ pub struct EngineOptions {
     pub subquery_step_ms: i64,
     /// Whether work may be sent to the store as fragments. Results are the same without, only slower.
     pub fragments: bool,
+    /// With a clock, what a query costs is counted step by step and timed, in [`QueryOutput::detail`]. Its samples come here then,
+    /// not through fragments.
+    pub detail: Option<Arc<dyn Clock>>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { lookback_ms: 300_000, max_samples: 50_000_000, subquery_step_ms: 60_000, fragments: true }
+        Self { lookback_ms: 300_000, max_samples: 50_000_000, subquery_step_ms: 60_000, fragments: true, detail: None }
     }
 }
 
@@ -87,16 +92,23 @@ impl Engine {
         time_ms: TimestampMs,
     ) -> Result<QueryOutput, QueryError> {
         let grid = StepGrid { start_ms: time_ms, end_ms: time_ms, step_ms: 1 };
+        let mut laps = Laps::start(self.options.detail.as_ref());
         let (times, reads) = self.read(querier, ctx, expr, grid).await?;
-        let evaluator = Evaluator::new(ctx, &times, reads, self.options.lookback_ms);
+        let mut detail = self.detail(&reads, &mut laps);
+        let evaluator = Evaluator::new(ctx, &times, reads, self.options.lookback_ms, detail.is_some());
         let value = match expr.value_type() {
             ValueType::Matrix => {
                 let series = evaluator.matrix_at(expr, &grid)?;
                 QueryValue::Matrix(output::matrix_of_windows(series)?)
             }
-            _ => output::instant(evaluator.eval(expr, &grid)?, time_ms, sorts(expr))?,
+            _ => {
+                let value = evaluator.eval(expr, &grid)?;
+                detail.iter_mut().for_each(|d| d.evaluation = laps.lap());
+                output::instant(value, time_ms, sorts(expr))?
+            }
         };
-        Ok(evaluator.finish(value))
+        detail.iter_mut().for_each(|d| d.ordering = laps.lap());
+        Ok(evaluator.finish(value, detail))
     }
 
     /// Evaluates at every step of a grid.
@@ -121,11 +133,22 @@ impl Engine {
         if grid.step_ms <= 0 || grid.end_ms < grid.start_ms {
             return Err(QueryError::new(ErrorKind::Invalid, "a range query needs a positive step and start <= end"));
         }
+        let mut laps = Laps::start(self.options.detail.as_ref());
         let (times, reads) = self.read(querier, ctx, expr, grid).await?;
-        let evaluator = Evaluator::new(ctx, &times, reads, self.options.lookback_ms);
+        let mut detail = self.detail(&reads, &mut laps);
+        let evaluator = Evaluator::new(ctx, &times, reads, self.options.lookback_ms, detail.is_some());
         let value = evaluator.eval(expr, &grid)?;
+        detail.iter_mut().for_each(|d| d.evaluation = laps.lap());
         let matrix = output::range(value, &grid)?;
-        Ok(evaluator.finish(QueryValue::Matrix(matrix)))
+        detail.iter_mut().for_each(|d| d.ordering = laps.lap());
+        Ok(evaluator.finish(QueryValue::Matrix(matrix), detail))
+    }
+
+    /// Begins the detailed account of a query whose samples have just been read.
+    fn detail(&self, reads: &Reads, laps: &mut Laps<'_>) -> Option<QueryDetail> {
+        self.options.detail.as_ref()?;
+        let (preparation, peak_samples) = (laps.lap(), stats::held(reads));
+        Some(QueryDetail { preparation, peak_samples, ..QueryDetail::default() })
     }
 
     async fn read(
@@ -138,7 +161,8 @@ impl Engine {
         let times = QueryTimes { grid, subquery_step_ms: self.options.subquery_step_ms };
         let mut reads = Reads::default();
         reads.stats.num_steps = grid.num_steps() as u64;
-        let mut planner = Planner::new(&times, self.options.lookback_ms, self.options.fragments);
+        let fragments = self.options.fragments && self.options.detail.is_none();
+        let mut planner = Planner::new(&times, self.options.lookback_ms, fragments);
         planner.plan(expr, &grid)?;
         reads.subqueries.extend(planner.subqueries);
         for leaf in planner.leaves {

@@ -26,6 +26,7 @@ use crate::ast::{Expr, Span, Unary};
 use crate::engine::{LeafData, Reads};
 use crate::error::QueryError;
 use crate::plan::NodeId;
+use crate::stats::{self, QueryDetail, Tally};
 use crate::timing::{QueryTimes, Timing, effective_grid};
 use crate::value::{QueryOutput, QueryValue, Raw, Reserved, SampleValue, Series, Value, Vector};
 
@@ -38,6 +39,8 @@ pub(crate) struct Evaluator<'a> {
     reads: RefCell<Reads>,
     pub(crate) lookback_ms: i64,
     annotations: RefCell<Annotations>,
+    /// There when samples are counted step by step.
+    tally: RefCell<Option<Tally>>,
 }
 
 /// The series of a range vector with the windows to look through.
@@ -55,13 +58,31 @@ pub(crate) struct MatrixSeries {
 }
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(ctx: &'a Ctx, times: &'a QueryTimes, mut reads: Reads, lookback_ms: i64) -> Self {
+    pub(crate) fn new(ctx: &'a Ctx, times: &'a QueryTimes, mut reads: Reads, lookback_ms: i64, counts: bool) -> Self {
         let annotations = RefCell::new(std::mem::take(&mut reads.annotations));
-        Self { ctx, times, reads: RefCell::new(reads), lookback_ms, annotations }
+        let tally = RefCell::new(counts.then(|| Tally::new(times.grid.num_steps())));
+        Self { ctx, times, reads: RefCell::new(reads), lookback_ms, annotations, tally }
     }
 
-    pub(crate) fn finish(self, value: QueryValue) -> QueryOutput {
-        QueryOutput { value, annotations: self.annotations.into_inner(), stats: self.reads.into_inner().stats }
+    pub(crate) fn finish(self, value: QueryValue, mut detail: Option<QueryDetail>) -> QueryOutput {
+        if let (Some(detail), Some(tally)) = (&mut detail, self.tally.into_inner()) {
+            detail.samples_per_step = tally.finish(&self.times.grid);
+            detail.peak_samples = detail.peak_samples.max(stats::answered(&value));
+        }
+        QueryOutput { value, annotations: self.annotations.into_inner(), stats: self.reads.into_inner().stats, detail }
+    }
+
+    /// Counts samples, where they are counted.
+    fn tally<T>(&self, count: impl FnOnce(&mut Tally) -> T) -> Option<T> {
+        self.tally.borrow_mut().as_mut().map(count)
+    }
+
+    /// Evaluates a part on steps of its own, and says how many samples it looked at.
+    fn apart<T>(&self, num_steps: usize, work: impl FnOnce() -> Result<T, QueryError>) -> Result<(T, u64), QueryError> {
+        let outer = self.tally(|t| t.begin(num_steps));
+        let value = work()?;
+        let count = outer.and_then(|outer| self.tally(|t| t.end(outer)));
+        Ok((value, count.unwrap_or(0)))
     }
 
     pub(crate) fn note(&self, note: Note, span: &Span) {
@@ -91,7 +112,10 @@ impl<'a> Evaluator<'a> {
         let mut reads = self.reads.borrow_mut();
         match reads.leaves.entry(NodeId::of(expr)) {
             Entry::Occupied(entry) if matches!(entry.get(), LeafData::Vector(_)) => match entry.remove() {
-                LeafData::Vector(vector) => Some(vector),
+                LeafData::Vector(vector) => {
+                    self.tally(|t| t.add_columns(&vector.series));
+                    Some(vector)
+                }
                 LeafData::Raw(_) => None,
             },
             _ => None,
@@ -106,10 +130,11 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn eval(&self, expr: &Expr, grid: &StepGrid) -> Result<Value, QueryError> {
         self.ctx.cancel.check()?;
         let effective = effective_grid(expr, grid);
-        let value = self.eval_on(expr, &effective)?;
         if effective.num_steps() == grid.num_steps() {
-            return Ok(value);
+            return self.eval_on(expr, &effective);
         }
+        let (value, count) = self.apart(effective.num_steps(), || self.eval_on(expr, &effective))?;
+        self.tally(|t| t.add_everywhere(count));
         self.replicate(value, grid.num_steps())
     }
 
@@ -198,8 +223,13 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// A range selector's or subquery's series.
+    /// A range selector's or subquery's series, whose windows are then looked through.
     pub(crate) fn matrix(&self, expr: &Expr, grid: &StepGrid) -> Result<Matrix, QueryError> {
+        self.read_matrix(expr, grid, false)
+    }
+
+    /// The same; of a subquery that is the answer itself, what it looked at counts, else what of its result is looked at.
+    fn read_matrix(&self, expr: &Expr, grid: &StepGrid, is_answer: bool) -> Result<Matrix, QueryError> {
         let expr = expr.unwrap_parens();
         match expr {
             Expr::Matrix(matrix) => {
@@ -208,6 +238,7 @@ impl<'a> Evaluator<'a> {
                 let Some(raw) = self.take_raw(expr) else {
                     return Err(QueryError::execution("a range selector was not read").at(&matrix.span));
                 };
+                self.tally(|t| raw.series.iter().for_each(|data| t.add_windows(data, grid, timing, range_ms)));
                 let series = raw.series.into_iter().map(|data| MatrixSeries { data, drop_name: false }).collect();
                 Ok(Matrix { series, timing, range_ms, _reserved: raw.reserved })
             }
@@ -218,7 +249,11 @@ impl<'a> Evaluator<'a> {
                 let series = if inner.num_steps() == 0 {
                     Vec::new()
                 } else {
-                    merge_by_labels(self.eval_vector(&subquery.expr, &inner)?.series)?
+                    let (vector, count) = self.apart(inner.num_steps(), || self.eval_vector(&subquery.expr, &inner))?;
+                    if is_answer {
+                        self.tally(|t| t.add_everywhere(count));
+                    }
+                    merge_by_labels(vector.series)?
                 };
                 let mut reserved = Reserved::new(&self.ctx.memory);
                 let mut out = Vec::with_capacity(series.len());
@@ -226,6 +261,9 @@ impl<'a> Evaluator<'a> {
                     let drop_name = one.drop_name;
                     let data = to_samples(one, &inner);
                     reserved.grow(data.heap_bytes())?;
+                    if !is_answer {
+                        self.tally(|t| t.add_windows(&data, grid, timing, range_ms));
+                    }
                     out.push(MatrixSeries { drop_name, data });
                 }
                 Ok(Matrix { series: out, timing, range_ms, _reserved: reserved })
@@ -236,7 +274,7 @@ impl<'a> Evaluator<'a> {
 
     /// The windows of a range vector at the only step of an instant query.
     pub(crate) fn matrix_at(&self, expr: &Expr, grid: &StepGrid) -> Result<Vec<MatrixSeries>, QueryError> {
-        let matrix = self.matrix(expr, grid)?;
+        let matrix = self.read_matrix(expr, grid, true)?;
         let end = matrix.timing.reference(grid.start_ms);
         let start = end.saturating_sub(matrix.range_ms);
         let inside = |t: i64| t > start && t <= end;

@@ -2,6 +2,7 @@
 //!
 //! Work happens on [`Sparse`], which lists populated buckets by index; spans are only read and written at its edges.
 
+pub(crate) mod bounds;
 pub(crate) mod classic;
 pub(crate) mod fold;
 pub(crate) mod interpolate;

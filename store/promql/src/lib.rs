@@ -24,6 +24,7 @@ mod parser;
 mod plan;
 mod printer;
 mod quantile;
+mod stats;
 mod timing;
 pub mod value;
 
@@ -31,7 +32,9 @@ pub use annotations::{Annotation, Annotations};
 pub use ast::Expr;
 pub use engine::{Engine, EngineOptions};
 pub use error::{ParseError, QueryError, position};
+pub use histogram::bounds::exponential_bound;
 pub use number::format_value;
 pub use parser::{DEPTH_MAX, ParseOptions, QUERY_BYTES_MAX, parse, parse_metric_selector, unquote};
 pub use printer::{pretty, pretty_width};
+pub use stats::QueryDetail;
 pub use value::{QueryOutput, QueryStats, QueryValue, SampleValue, VectorSample};

@@ -8,6 +8,7 @@ use vocab::{Labels, MemoryReservation, NativeHistogram, STALE_NAN, TimestampMs, 
 
 use crate::annotations::Annotations;
 use crate::error::QueryError;
+use crate::stats::QueryDetail;
 
 /// Marks a step without a float in a column. No expression yields this bit pattern: selectors hide staleness markers
 /// and arithmetic on NaN yields quiet ones.
@@ -71,6 +72,8 @@ pub struct QueryOutput {
     pub annotations: Annotations,
     /// Its cost.
     pub stats: QueryStats,
+    /// Its cost in detail, where [`crate::EngineOptions::detail`] asks for it.
+    pub detail: Option<QueryDetail>,
 }
 
 /// One series of an instant vector over all steps.

@@ -124,7 +124,7 @@ impl BlockIndex {
         Self { cache: Some((ulid, Arc::clone(cache))), ..self }
     }
 
-    fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, CodecError> {
+    pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, CodecError> {
         let (content, checksum) = bytes.split_last_chunk::<4>().ok_or(CodecError("it is too short"))?;
         if !content.starts_with(MAGIC) {
             return Err(CodecError("its first bytes are not those of an index of this version"));

@@ -1,3 +1,4 @@
+mod conflicts;
 mod delete;
 mod faults;
 mod model;

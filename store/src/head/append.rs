@@ -89,7 +89,7 @@ impl Head {
             let (mine, others) = rest.split_at(length);
             rest = others;
             let mut shard = head.shards[number].lock();
-            let mut change = 0;
+            let (mut change, mut num_added) = (0, 0);
             for &index in mine {
                 let BatchSample { series: at, timestamp, value } = batch.samples[index as usize];
                 let Some(series) = series[at as usize].and_then(|id| shard.get_mut(id)) else { continue };
@@ -97,8 +97,11 @@ impl Head {
                 let value = Value::Float(value);
                 if take(&mut outcome, series.compare(timestamp, value), batch, at, timestamp) {
                     change += series.add(generation, timestamp, value, batch.sample_start(index as usize));
+                    num_added += 1;
                 }
             }
+            // While nobody can drop them, so that the count never falls below what is there.
+            head.memory.samples_added(num_added);
             drop(shard);
             head.memory.samples_changed(change);
         }
@@ -111,6 +114,7 @@ impl Head {
             let value = Value::Histogram(histogram);
             if take(&mut outcome, series.compare(*timestamp, value), batch, *at, *timestamp) {
                 let change = series.add(generation, *timestamp, value, batch.histogram_start(index as usize));
+                head.memory.samples_added(1);
                 drop(shard);
                 head.memory.samples_changed(change);
             }
@@ -358,6 +362,9 @@ impl Work<'_> {
     fn choose_exemplars(&mut self) -> Vec<(Labels, Exemplar)> {
         let side = self.head.side.lock();
         let mut chosen = Vec::new();
+        if side.exemplars_max() == 0 {
+            return chosen;
+        }
         for (at, exemplar) in &self.batch.exemplars {
             let known = self.series.get(*at as usize).copied().flatten().is_some();
             let Some(series) = self.batch.series.get(*at as usize).filter(|_| known) else { continue };

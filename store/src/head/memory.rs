@@ -26,6 +26,7 @@ pub(crate) struct HeadMemory {
     pool: Arc<MemoryPool>,
     series_bytes: AtomicUsize,
     samples_bytes: AtomicUsize,
+    num_samples: AtomicUsize,
     /// What of the sum the share had room for: samples of known series go on being taken when it is used up.
     reserved: Mutex<MemoryReservation>,
 }
@@ -36,6 +37,7 @@ impl HeadMemory {
             pool: Arc::clone(pool),
             series_bytes: AtomicUsize::new(0),
             samples_bytes: AtomicUsize::new(0),
+            num_samples: AtomicUsize::new(0),
             reserved: Mutex::new(pool.reservation("the head")),
         }
     }
@@ -70,6 +72,21 @@ impl HeadMemory {
             self.samples_bytes.fetch_add(change.cast_unsigned(), Ordering::Relaxed);
             self.settle();
         }
+    }
+
+    /// Notes that samples have come.
+    pub(super) fn samples_added(&self, count: usize) {
+        self.num_samples.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Notes that samples are gone.
+    pub(super) fn samples_dropped(&self, count: usize) {
+        self.num_samples.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Samples held, of all tenants.
+    pub(super) fn num_samples(&self) -> u64 {
+        self.num_samples.load(Ordering::Relaxed) as u64
     }
 
     /// Brings the reservation in line with what is held, as far as the share has room.

@@ -33,7 +33,7 @@ pub struct WalReport {
 }
 
 /// Where and why a segment stops being readable.
-struct Break {
+pub(super) struct Break {
     offset: usize,
     torn: bool,
     why: &'static str,
@@ -130,7 +130,7 @@ fn kept_file(path: &Path, length: usize) -> bool {
 }
 
 /// Visits the records of one segment; says where it stops being readable.
-fn read_segment(
+pub(super) fn read_segment(
     number: u64,
     bytes: &[u8],
     report: &mut WalReport,

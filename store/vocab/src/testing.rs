@@ -1,11 +1,12 @@
 //! Fakes of the ports and their conformance suites, for the tests of every room.
 //!
 //! [`SimClock`] is moved by hand. [`MemCatalog`], [`MemStore`] and [`MemLogs`] keep everything in memory and mean the same
-//! as the real ones: the suites in [`conformance`] are run against both.
+//! as the real ones: the suites in [`conformance`] are run against both. [`fuzz`] feeds decoders.
 
 pub mod catalog;
 pub mod clock;
 pub mod conformance;
+pub mod fuzz;
 pub mod logs;
 pub mod store;
 

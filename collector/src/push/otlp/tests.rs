@@ -308,6 +308,25 @@ async fn answers_are_in_the_requests_encoding() {
     assert!(busy.headers.iter().any(|h| h.0 == "Retry-After"));
 }
 
+#[test]
+fn what_a_limit_refused_is_to_be_sent_again() {
+    let outcome = Outcome {
+        accepted: 5,
+        rejected: 2,
+        first_mistake: Some("older than the window".to_owned()),
+        limit: Some("one series too many (max_series)".to_owned()),
+        ..Outcome::default()
+    };
+    let want = "one series too many (max_series) (2 refused, 5 taken)";
+    let (mut metrics, outcome) = (request(IngestProtocol::OtlpMetrics, JSON, ""), Ok(outcome));
+    let json = answer(&metrics, &outcome);
+    assert_eq!((json.status, json.body), (429, json!({"code": 8, "message": want}).to_string()));
+    PROTOBUF.clone_into(&mut metrics.content_type);
+    let protobuf = answer(&metrics, &outcome);
+    assert_eq!(Status::decode(protobuf.binary).expect("a status"), Status { code: 8, message: want.to_owned() });
+    assert!(protobuf.headers.iter().any(|h| h.0 == "Retry-After") && protobuf.status == 429);
+}
+
 #[tokio::test]
 async fn log_records_keep_their_service_severity_and_attributes() {
     let otlp = Otlp::new();

@@ -63,6 +63,7 @@ impl Evaluator<'_> {
             out.extend(smoothed_column(series, grid, timing, self.lookback_ms, &mut notes));
             self.notes(&mut notes, &selector.span);
         }
+        self.tally(|t| t.add_columns(&out));
         self.vector(out)
     }
 

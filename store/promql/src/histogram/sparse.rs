@@ -1,5 +1,6 @@
 //! A histogram as a list of populated buckets.
 
+use super::bounds::exponential_bound;
 use vocab::NativeHistogram;
 use vocab::histogram::{CUSTOM_BUCKETS_SCHEMA, ResetHint, Span};
 
@@ -118,23 +119,7 @@ pub(crate) fn bound(index: i32, schema: i32, custom: &[f64]) -> f64 {
             Ok(i) => custom.get(i).copied().unwrap_or(f64::INFINITY),
         };
     }
-    let power = |exponent: i64, fraction: f64| -> f64 {
-        if exponent == 1024 && fraction == 0.0 {
-            return f64::MAX;
-        }
-        if exponent >= 1024 {
-            return f64::INFINITY;
-        }
-        // In two factors, so that subnormal bounds are right too.
-        let half = exponent / 2;
-        2f64.powf(fraction) * 2f64.powi(half as i32) * 2f64.powi((exponent - half) as i32)
-    };
-    if schema <= 0 {
-        return power(i64::from(index) << u32::from(schema.unsigned_abs() as u16).min(16), 0.0);
-    }
-    let shift = schema.unsigned_abs().min(30);
-    let per_power = 1i32 << shift;
-    power(i64::from(index >> shift), f64::from(index & (per_power - 1)) / f64::from(per_power))
+    exponential_bound(i64::from(index), schema)
 }
 
 fn add_bucket(buckets: &mut Vec<(i32, f64)>, index: i32, count: f64) {

@@ -17,4 +17,6 @@ mod script;
 #[cfg(test)]
 mod scripts;
 #[cfg(test)]
+mod stats;
+#[cfg(test)]
 mod vectors;

@@ -126,6 +126,7 @@ fn add(work: Work) -> u64 {
         }
         histograms.for_each(|histogram| added.histogram(&mut shard, generation, histogram));
     }
+    head.memory.samples_added(usize::try_from(added.num_samples).unwrap_or(usize::MAX));
     drop(shard);
     head.memory.samples_changed(added.bytes);
     if let Some((min, max)) = added.times {
