@@ -244,6 +244,20 @@ impl KubernetesOrchestrator {
         }))
     }
 
+    /// Ends one pod, whose name never comes back: its controller starts another one, wherever there is room.
+    async fn end_pod(&self, target: &Target, pod: &str) -> Result<(), CallError> {
+        if let Some(lease) = &self.lease {
+            lease.refuse(&target.service)?;
+        }
+        let namespace = self.read(target).await?.namespace;
+        let path = format!("/api/v1/namespaces/{}/pods/{}", segment(&namespace), segment(pod));
+        let answer = self.client.call(Method::DELETE, &path, None).await?;
+        match answer.status {
+            200 | 202 | 404 => Ok(()),
+            _ => Err(refused(&answer)),
+        }
+    }
+
     /// What the quotas of the target's namespace leave; nothing where they, or its template, may not be read.
     async fn room_once(&self, target: &Target) -> Result<Option<Room>, CallError> {
         let read = self.read(target).await?;
@@ -346,6 +360,11 @@ impl Orchestrator for KubernetesOrchestrator {
                 Err(error)
             }
         }
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let target = self.target(service).map_err(|e| e.error)?;
+        with_retries(self.clock.as_ref(), || self.end_pod(&target, replica)).await
     }
 
     async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {

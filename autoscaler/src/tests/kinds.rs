@@ -233,6 +233,45 @@ autoscaling:
 }
 
 #[test]
+fn odd_replicas_are_compared_by_queries_that_are_checked() {
+    let policy = policy("targets: [{kind: rps, value: 1}], odd_replica: {}");
+    let odd = policy.operations.odd_replica.expect("asked for");
+    assert_eq!(odd.window.as_secs(), 30);
+    assert_eq!(
+        odd.errors_query,
+        "sum by (server) (rate(haproxy_server_http_responses_total{service=\"web\",code=\"5xx\"}[1m])) / sum by (server) (rate(haproxy_server_http_responses_total{service=\"web\"}[1m]))"
+    );
+    let problems = policies(
+        "swarm: {}\nautoscaling: [{service: web, max: 2, targets: [{kind: rps, value: 1}], odd_replica: {window: 1s, latency_query: 'max('}}]",
+    )
+    .expect_err("mistakes");
+    for expect in
+        ["autoscaling[0].odd_replica.window: want at least 5s", "autoscaling[0].odd_replica.latency_query: not PromQL"]
+    {
+        assert!(problems.iter().any(|p| p.starts_with(expect)), "{problems:?}");
+    }
+}
+
+#[test]
+fn examples_in_the_documentation_are_accepted() {
+    let text = include_str!("../../../docs/autoscaling.md");
+    let examples: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 5);
+    for example in examples {
+        let before = match example {
+            part if part.starts_with("    ") => {
+                "autoscaling:\n  - service: shop\n    max: 200\n    targets: [{ kind: rps, value: 80 }]\n"
+            }
+            part if part.starts_with("  - ") => "autoscaling:\n",
+            _ => "",
+        };
+        let yaml = format!("swarm: {{}}\n{before}{example}");
+        let accepted = policies(&yaml).unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
+        assert_eq!(accepted.len(), 1, "{yaml}");
+    }
+}
+
+#[test]
 fn every_default_query_is_promql_and_its_threshold_too() {
     for kind in ["rps", "queue", "latency", "cpu", "cpu_share", "memory_share"] {
         let policy =

@@ -349,3 +349,33 @@ async fn a_plugin_gives_credentials() {
     let error = k8s.orchestrator("").state("web").await.expect_err("no credential");
     assert!(chain(&error).contains("the credential plugin \"sh\" ended with"), "{}", chain(&error));
 }
+
+#[tokio::test]
+async fn one_pod_is_replaced_and_the_number_stays() {
+    let k8s = Given::new().await;
+    k8s.api.set_by_hand("web", 3);
+    let orchestrator = k8s.orchestrator("");
+    let before = orchestrator.state("web").await.expect("it answers");
+    let odd = before.replicas[1].id.clone();
+    orchestrator.replace("web", &odd).await.expect("ended");
+    // Told twice, it is as ended as before.
+    orchestrator.replace("web", &odd).await.expect("ended");
+    let after = orchestrator.state("web").await.expect("it answers");
+    assert_eq!((after.wanted, after.replicas.len()), (3, 3));
+    assert!(after.replicas.iter().all(|r| r.id != odd), "{after:?}");
+}
+
+#[tokio::test]
+async fn room_is_what_the_quotas_leave_and_unknown_without_the_right_to_read_them() {
+    let k8s = Given::new().await;
+    let orchestrator = k8s.orchestrator("");
+    assert_eq!(orchestrator.room("web").await.expect("no quota"), None);
+    k8s.api.set_quota("4", "2500m");
+    let room = orchestrator.room("web").await.expect("a quota").expect("known");
+    assert_eq!(
+        (room.more, room.reason.as_str()),
+        (3, "quota team leaves requests.cpu 1.5, and a pod takes 0.5: 3 more")
+    );
+    k8s.api.forbid_quotas();
+    assert_eq!(orchestrator.room("web").await.expect("forbidden is unknown"), None);
+}

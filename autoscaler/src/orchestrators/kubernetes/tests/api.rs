@@ -31,6 +31,8 @@ struct State {
     number: u64,
     workloads: BTreeMap<String, Workload>,
     hpas: Vec<Value>,
+    quotas: Vec<Value>,
+    forbids_quotas: bool,
     events: Vec<Value>,
     lease: Option<Value>,
     watches: Vec<mpsc::Sender<Vec<u8>>>,
@@ -66,6 +68,16 @@ impl Api {
         let hpa = json!({"metadata": {"name": name},
             "spec": {"scaleTargetRef": {"apiVersion": api_version, "kind": kind, "name": name}, "maxReplicas": 9}});
         self.state.lock().hpas.push(hpa);
+    }
+
+    pub(super) fn set_quota(&self, hard: &str, used: &str) {
+        let quota = json!({"metadata": {"name": "team"}, "spec": {},
+            "status": {"hard": {"requests.cpu": hard}, "used": {"requests.cpu": used}}});
+        self.state.lock().quotas = vec![quota];
+    }
+
+    pub(super) fn forbid_quotas(&self) {
+        self.state.lock().forbids_quotas = true;
     }
 
     pub(super) fn remove_hpas(&self) {
@@ -180,6 +192,13 @@ impl State {
                 method,
                 ["apis", "apps" | "argoproj.io", _, "namespaces", "shop", "deployments" | "rollouts", name, rest @ ..],
             ) => self.workload(method, name, rest, request),
+            ("GET", ["api", "v1", "namespaces", "shop", "resourcequotas"]) if self.forbids_quotas => {
+                status(403, "Forbidden", "resourcequotas is forbidden")
+            }
+            ("GET", ["api", "v1", "namespaces", "shop", "resourcequotas"]) => {
+                Reply::Json(200, json!({"items": self.quotas}))
+            }
+            ("DELETE", ["api", "v1", "namespaces", "shop", "pods", name]) => self.end_pod(name),
             ("GET", ["api", "v1", "namespaces", "shop", "pods"]) => self.pods(request),
             ("GET", ["apis", "autoscaling", "v2", "namespaces", "shop", "horizontalpodautoscalers"]) => {
                 Reply::Json(200, json!({"items": self.hpas}))
@@ -195,6 +214,22 @@ impl State {
         }
     }
 
+    fn end_pod(&mut self, pod: &str) -> Reply {
+        let owner = self.workloads.iter().find(|(_, w)| w.pods.iter().any(|p| p.name == pod));
+        let Some((name, replicas)) = owner.map(|(name, w)| (name.clone(), w.replicas)) else {
+            return status(404, "NotFound", &format!("pods \"{pod}\" not found"));
+        };
+        let workload = self.workloads.get_mut(&name).expect("there");
+        let index = workload.pods.iter().position(|p| p.name == pod).expect("there");
+        let gone = workload.pods.remove(index);
+        let manager = workload.manager.clone();
+        self.version += 1;
+        let object = self.pod(&name, &gone);
+        self.tell("DELETED", &object);
+        self.set(&name, replicas, &manager);
+        Reply::Json(200, object)
+    }
+
     fn workload(&mut self, method: &str, name: &str, rest: &[&str], request: &Request) -> Reply {
         let Some(workload) = self.workloads.get(name) else {
             return status(404, "NotFound", &format!("deployments.apps \"{name}\" not found"));
@@ -202,7 +237,11 @@ impl State {
         if method == "GET" && rest.is_empty() {
             let fields = json!([{"manager": workload.manager, "operation": "Update",
                 "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
-            return Reply::Json(200, json!({"metadata": {"name": name, "managedFields": fields}}));
+            let containers = json!([{"name": "main", "resources": {"requests": {"cpu": "500m"}}}]);
+            return Reply::Json(
+                200,
+                json!({"metadata": {"name": name, "managedFields": fields}, "spec": {"template": {"spec": {"containers": containers}}}}),
+            );
         }
         if rest != ["scale"] {
             return status(404, "NotFound", "no such subresource");
