@@ -13,6 +13,9 @@ use crate::balancer::Balancer;
 use crate::metrics::Metrics;
 use crate::orchestrator::Orchestrator;
 
+/// Who sits where at the balancers, by service: servers and the replicas behind them.
+pub(crate) type Seats = Arc<RwLock<HashMap<String, Vec<(String, String)>>>>;
+
 /// A backend, its service and its orchestrator.
 #[derive(Debug)]
 pub(crate) struct BalanceLoop {
@@ -23,7 +26,7 @@ pub(crate) struct BalanceLoop {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
     /// Where it is written who sits where, by service.
-    pub(crate) seats: Arc<RwLock<HashMap<String, Vec<(String, String)>>>>,
+    pub(crate) seats: Seats,
 }
 
 impl BalanceLoop {

@@ -20,6 +20,7 @@ use vocab::scaling::{ScaledService, ScalingDecision, ScalingMode};
 use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 
 use self::carry_out::Unsure;
+use crate::balance::Seats;
 use crate::batches::Batches;
 use crate::board::Board;
 use crate::capacity::Learner;
@@ -63,7 +64,7 @@ pub(crate) struct Shared {
     pub(crate) freeze_windows: RwLock<Vec<FreezeWindow>>,
     pub(crate) meter: Meter,
     /// Who sits where at the balancers: by service, server and replica.
-    pub(crate) seats: Arc<RwLock<HashMap<String, Vec<(String, String)>>>>,
+    pub(crate) seats: Seats,
     /// The term for which switches and queues of before were read.
     pub(crate) prepared: tokio::sync::Mutex<Option<i64>>,
     /// What is shown of each service, by service.
