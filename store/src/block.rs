@@ -14,7 +14,7 @@ mod reader;
 mod set;
 mod writer;
 
-pub(crate) use index::{BlockIndex, ChunkEntry, IndexedSeries};
+pub(crate) use index::{BlockIndex, ChunkEntry, ChunkKind, IndexedSeries};
 pub(crate) use meta::BlockMeta;
 pub(crate) use reader::{Block, ChunkReader};
 pub(crate) use set::BlockSet;

@@ -49,7 +49,7 @@ pub(crate) fn choose(
     partitions.into_iter().find_map(|(partition, mut members)| {
         // In the order of arrival, because only neighbours in it can be merged without changing which value was first.
         members.sort_by_key(|m| (m.first_ulid, m.ulid));
-        let settled = partition.end().saturating_add(SETTLED_AFTER_MS) < now_ms;
+        let settled = is_over(partition, now_ms);
         let chosen = if settled || eagerness == Eagerness::Full {
             longest_run(&members, series_max)
         } else {
@@ -57,6 +57,15 @@ pub(crate) fn choose(
         };
         chosen.map(|chosen| chosen.iter().map(|m| m.ulid).collect())
     })
+}
+
+fn is_over(partition: Partition, now_ms: TimestampMs) -> bool {
+    partition.end().saturating_add(SETTLED_AFTER_MS) < now_ms
+}
+
+/// Whether a block's stretch of time is over, late samples included.
+pub(crate) fn is_settled(meta: &BlockMeta, now_ms: TimestampMs) -> bool {
+    is_over(Partition::around(meta.min_time_ms, meta.max_time_ms), now_ms)
 }
 
 /// The first run of at least two neighbours that fit into one block.
@@ -85,10 +94,11 @@ fn tier<'a, 'b>(members: &'a [&'b BlockMeta], series_max: u64) -> Option<&'a [&'
 }
 
 /// Merges blocks of one tenant, given in the order of arrival, into a new one that is not listed yet. What is deleted is left
-/// out.
+/// out. With `downsampled` columns are written beside the samples.
 pub(crate) fn merge(
     set: &BlockSet,
     blocks: &[Arc<Block>],
+    downsampled: bool,
     now_ms: TimestampMs,
     disk: &Arc<dyn Disk>,
 ) -> Result<Option<(PathBuf, BlockMeta)>, StoreError> {
@@ -100,6 +110,7 @@ pub(crate) fn merge(
         replaces: blocks.iter().map(|b| b.meta().ulid).collect(),
         first_ulid: blocks.iter().map(|b| b.meta().first_ulid).min().unwrap_or(first.meta().ulid),
         created_at_ms: now_ms,
+        downsampled,
     };
     let mut writer = BlockWriter::new(&set.dir_of(&first.meta().tenant), identity, disk)?;
     let tombstones = set.tombstones().of(&first.meta().tenant);

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`disk`] and [`wal`] are what both engines stand on; [`metrics`] is what the store counts. The metric engine is
 //! [`db`] (the store that is opened), `head` (the newest samples in memory), `block` (the rest on disk), `codec` (samples as
-//! bytes), `compact`, `retention` and `tombstones` (what becomes of blocks), `snapshot` (a copy of them), `row_file` (plain rows for others), `query` (answers from both).
+//! bytes), `compact`, `downsample`, `retention` and `tombstones` (what becomes of blocks), `snapshot` (a copy of them), `row_file` (plain rows for others), `query` (answers from both).
 
 mod block;
 mod cardinality;
@@ -11,6 +11,7 @@ mod codec;
 mod compact;
 pub mod db;
 pub mod disk;
+mod downsample;
 pub mod error;
 mod head;
 pub mod logs;

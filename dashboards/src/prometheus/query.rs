@@ -161,7 +161,9 @@ fn encode(mut output: QueryOutput, text: &str, params: &Params, took: Took, ctx:
     let mut body = String::from("{\"status\":\"success\",\"data\":{");
     write_value(&mut body, &output.value);
     if let Some(wanted) = params.get("stats") {
-        let stats = stats_of(&output, took, wanted == "all");
+        let mut stats = stats_of(&output, took, wanted == "all");
+        // 0: every sample was read; else the coarsest resolution of downsampled data that stood for samples, in ms.
+        stats["downsampled"] = json!(ctx.downsampled_ms.load(std::sync::atomic::Ordering::Relaxed));
         body.push_str(",\"stats\":");
         body.push_str(&stats.to_string());
     }

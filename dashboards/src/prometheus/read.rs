@@ -114,7 +114,7 @@ fn select(query: &Query, external: &Labels) -> ApiResult<SelectRequest> {
         step_ms: h.step_ms,
         function: h.func.clone(),
         range_ms: h.range_ms,
-        limit: 0,
+        ..SelectHints::default()
     });
     Ok(SelectRequest { matchers, start_ms: query.start_timestamp_ms, end_ms: query.end_timestamp_ms, hints })
 }

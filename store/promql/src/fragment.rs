@@ -86,16 +86,9 @@ impl FragmentAccumulator {
 
     /// Takes in a series, whole.
     pub fn add(&mut self, data: &SeriesData) {
-        self.result.num_series += 1;
-        self.result.num_samples += data.num_samples() as u64;
-        if !data.histograms.is_empty() || matches!(self.reader, Reader::Unknown) {
-            // The caller falls back to `select`, which can do everything.
-            self.result.saw_histograms = true;
-        }
-        if self.result.saw_histograms {
+        if !self.begin(data) {
             return;
         }
-        self.scratch.floats.fill(ABSENT);
         let mut notes = Vec::new();
         let found = match &self.reader {
             Reader::Instant(instant) => instant.fill(data, &mut self.scratch),
@@ -111,18 +104,59 @@ impl FragmentAccumulator {
                 self.result.annotations.push(annotation);
             }
         }
-        if !found {
+        if found {
+            self.take_column(&data.labels);
+        }
+    }
+
+    /// Takes in a series of which sums and numbers of samples are known instead of the samples, for `avg_over_time` only: every
+    /// window's sums are divided by its numbers.
+    pub fn add_means(&mut self, sums: &SeriesData, counts: &SeriesData) {
+        if !self.begin(sums) {
             return;
         }
-        self.note(&data.labels);
+        let Reader::Range(RangeFunction::Avg, spec) = &self.reader else {
+            self.result.saw_histograms = true;
+            return;
+        };
+        let mut divisors = Series::empty(Labels::empty(), false, self.scratch.floats.len());
+        // Sums of floats raise no remarks.
+        let mut notes = Vec::new();
+        let found = fill_range_column(RangeFunction::Sum, &[], sums, spec, &mut notes, &mut self.scratch)
+            && fill_range_column(RangeFunction::Sum, &[], counts, spec, &mut notes, &mut divisors);
+        for (value, count) in self.scratch.floats.iter_mut().zip(&divisors.floats) {
+            if !is_absent(*value) {
+                *value /= count;
+            }
+        }
+        if found {
+            self.take_column(&sums.labels);
+        }
+    }
+
+    /// Counts a series; false when it is not to be evaluated.
+    fn begin(&mut self, data: &SeriesData) -> bool {
+        self.result.num_series += 1;
+        self.result.num_samples += data.num_samples() as u64;
+        if !data.histograms.is_empty() || matches!(self.reader, Reader::Unknown) {
+            // The caller falls back to `select`, which can do everything.
+            self.result.saw_histograms = true;
+        }
+        self.scratch.floats.fill(ABSENT);
+        !self.result.saw_histograms
+    }
+
+    /// Takes the column of a series out of the scratch one.
+    fn take_column(&mut self, labels: &Labels) {
+        self.note(labels);
         match (&self.fragment.aggregation, self.fold) {
             (None, _) => {
                 let values = self.scratch.floats.clone();
                 let present = values.iter().map(|v| !is_absent(*v)).collect();
-                self.push(PartialSeries { labels: data.labels.clone(), present, columns: vec![values] });
+                self.push(PartialSeries { labels: labels.clone(), present, columns: vec![values] });
             }
             (Some(_), Some(fold)) => {
-                let slot = self.index.slot(&data.labels);
+                let slot = self.index.slot(labels);
                 if slot == self.result.groups.len() {
                     let steps = self.scratch.floats.len();
                     let labels = self.index.keys[slot].clone();

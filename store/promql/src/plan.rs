@@ -119,7 +119,7 @@ impl<'a> Planner<'a> {
             step_ms: grid.step_ms,
             function: fragment.function.clone(),
             range_ms: fragment.range_ms.unwrap_or(0),
-            limit: 0,
+            ..SelectHints::default()
         };
         self.leaves.push(Leaf {
             node: NodeId::of(expr),
@@ -213,11 +213,12 @@ impl<'a> Planner<'a> {
         let before_ms = if sees_before { before_ms.saturating_add(self.lookback_ms) } else { before_ms };
         let range_ms = if matches!(kind, LeafKind::Range) { before_ms } else { 0 };
         let step_ms = if grid.num_steps() > 1 { grid.step_ms } else { 0 };
+        let newest_at_steps = matches!(kind, LeafKind::Instant { smoothed: false, .. }) && timing.at_ms.is_none();
         let request = SelectRequest {
             matchers: matchers.to_vec(),
             start_ms: first.saturating_sub(before_ms).saturating_add(1),
             end_ms: last.saturating_add(after_ms),
-            hints: SelectHints { step_ms, function, range_ms, limit: 0 },
+            hints: SelectHints { step_ms, function, range_ms, limit: 0, newest_at_steps },
         };
         let histogram_stats = self.histogram_stats;
         self.leaves.push(Leaf { node: NodeId::of(expr), kind, grid: *grid, timing, request, histogram_stats });

@@ -5,7 +5,7 @@ use std::path::Path;
 use roaring::RoaringBitmap;
 use vocab::Labels;
 
-use super::index::{BlockIndex, ChunkEntry, ChunkKind, MAGIC};
+use super::index::{BlockIndex, ChunkEntry, ChunkKind, KIND_BITS, MAGIC};
 use super::index_build::IndexBuilder;
 use crate::codec::varint;
 use crate::query::postings::LabelIndex;
@@ -71,7 +71,7 @@ fn seeds() -> Vec<Vec<u8>> {
             varint::push(&mut group, 0);
             varint::push_bytes(&mut group, labels.packed().as_bytes());
             varint::push(&mut group, 1);
-            entry.push(&mut group, &mut previous_time, &mut previous_end);
+            entry.push(&mut group, KIND_BITS, &mut previous_time, &mut previous_end);
         }
     }
     let index = builder.finish().expect("fits");

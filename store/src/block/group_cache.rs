@@ -102,7 +102,7 @@ mod tests {
 
     fn group(size: usize) -> Arc<[IndexedSeries]> {
         let labels = Labels::from_pairs([("a", "x".repeat(size))]);
-        Arc::from([IndexedSeries { labels, chunks: Vec::new() }])
+        Arc::from([IndexedSeries { labels, chunks: Vec::new(), columns: Vec::new() }])
     }
 
     #[test]

@@ -11,11 +11,15 @@ use vocab::{Labels, TimestampMs};
 use super::group_cache::GroupCache;
 use super::index_build::{POSTINGS_BITMAP, POSTINGS_LIST};
 use crate::codec::{CodecError, varint};
+use crate::downsample::{COLUMNS, Column, Resolution};
 use crate::error::StoreError;
 use crate::query::postings::LabelIndex;
 
 /// First bytes of an index file; the last digit is the version of the format.
 pub(super) const MAGIC: &[u8; 8] = b"TWIDX001";
+
+/// The same of an index that has columns of downsampled data as well.
+pub(super) const MAGIC_WITH_COLUMNS: &[u8; 8] = b"TWIDX002";
 
 /// Series that are compressed together.
 pub(super) const GROUP_SERIES: usize = 64;
@@ -33,7 +37,37 @@ pub(crate) enum ChunkKind {
     Float,
     /// Native histograms.
     Histogram,
+    /// A column of downsampled floats.
+    Column(Resolution, Column),
 }
+
+impl ChunkKind {
+    /// Its number: 0 floats, 1 histograms, from 2 on the columns.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Float => 0,
+            Self::Histogram => 1,
+            Self::Column(resolution, column) => {
+                let first = if resolution == Resolution::FiveMinutes { 2 } else { 7 };
+                first + column as u8
+            }
+        }
+    }
+
+    fn of_code(code: u64) -> Option<Self> {
+        let column = |code: u64| COLUMNS.get(usize::try_from(code).ok()?).copied();
+        Some(match code {
+            0 => Self::Float,
+            1 => Self::Histogram,
+            2..7 => Self::Column(Resolution::FiveMinutes, column(code - 2)?),
+            _ => Self::Column(Resolution::Hour, column(code.checked_sub(7)?)?),
+        })
+    }
+}
+
+/// Bits of the kind in an index, and in one with columns.
+pub(super) const KIND_BITS: u32 = 1;
+pub(super) const KIND_BITS_WITH_COLUMNS: u32 = 4;
 
 /// Where a chunk is and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +84,8 @@ pub(crate) struct ChunkEntry {
 }
 
 impl ChunkEntry {
-    pub(super) fn push(&self, raw: &mut Vec<u8>, previous_time: &mut i64, previous_end: &mut u64) {
-        let kind = u64::from(self.kind == ChunkKind::Histogram);
-        varint::push(raw, u64::from(self.num_samples) << 1 | kind);
+    pub(super) fn push(&self, raw: &mut Vec<u8>, kind_bits: u32, previous_time: &mut i64, previous_end: &mut u64) {
+        varint::push(raw, u64::from(self.num_samples) << kind_bits | u64::from(self.kind.code()));
         varint::push_signed(raw, self.min_time.wrapping_sub(*previous_time));
         varint::push_signed(raw, self.max_time.wrapping_sub(self.min_time));
         varint::push_signed(raw, self.offset.wrapping_sub(*previous_end).cast_signed());
@@ -64,6 +97,7 @@ impl ChunkEntry {
 
     fn read(
         reader: &mut varint::Reader<'_>,
+        kind_bits: u32,
         previous_time: &mut i64,
         previous_end: &mut u64,
     ) -> Result<Self, CodecError> {
@@ -76,8 +110,8 @@ impl ChunkEntry {
         let crc32c = reader.u32()?;
         *previous_time = min_time;
         *previous_end = offset.wrapping_add(u64::from(length));
-        let kind = if head & 1 == 1 { ChunkKind::Histogram } else { ChunkKind::Float };
-        let num_samples = u32::try_from(head >> 1).map_err(wrong)?;
+        let kind = ChunkKind::of_code(head & ((1 << kind_bits) - 1)).ok_or(CodecError("an unknown kind of chunk"))?;
+        let num_samples = u32::try_from(head >> kind_bits).map_err(wrong)?;
         Ok(Self { kind, min_time, max_time, num_samples, offset, length, crc32c })
     }
 }
@@ -86,13 +120,18 @@ impl ChunkEntry {
 #[derive(Debug, Clone)]
 pub(crate) struct IndexedSeries {
     pub(crate) labels: Labels,
+    /// Its floats and histograms.
     pub(crate) chunks: Vec<ChunkEntry>,
+    /// What was downsampled of them, if anything.
+    pub(crate) columns: Vec<ChunkEntry>,
 }
 
 impl IndexedSeries {
     /// Bytes this takes, its own place included.
     pub(super) fn heap_bytes(&self) -> usize {
-        std::mem::size_of::<Self>() + self.labels.heap_bytes() + self.chunks.len() * std::mem::size_of::<ChunkEntry>()
+        std::mem::size_of::<Self>()
+            + self.labels.heap_bytes()
+            + (self.chunks.len() + self.columns.len()) * std::mem::size_of::<ChunkEntry>()
     }
 }
 
@@ -103,6 +142,7 @@ pub(crate) struct BlockIndex {
     /// The block's name and where its groups are kept once they are decoded.
     cache: Option<(Ulid, Arc<GroupCache>)>,
     bytes: Vec<u8>,
+    kind_bits: u32,
     num_series: u32,
     groups: Vec<Range<usize>>,
     /// Names in order, each with the range of its values.
@@ -126,9 +166,13 @@ impl BlockIndex {
 
     pub(super) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, CodecError> {
         let (content, checksum) = bytes.split_last_chunk::<4>().ok_or(CodecError("it is too short"))?;
-        if !content.starts_with(MAGIC) {
+        let kind_bits = if content.starts_with(MAGIC) {
+            KIND_BITS
+        } else if content.starts_with(MAGIC_WITH_COLUMNS) {
+            KIND_BITS_WITH_COLUMNS
+        } else {
             return Err(CodecError("its first bytes are not those of an index of this version"));
-        }
+        };
         if crc32c::crc32c(content) != u32::from_le_bytes(*checksum) {
             return Err(CodecError("its checksum does not fit"));
         }
@@ -150,7 +194,7 @@ impl BlockIndex {
                 Ok((name, range(&mut reader)?))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_owned(), cache: None, num_series, groups, names, bytes })
+        Ok(Self { path: path.to_owned(), cache: None, kind_bits, num_series, groups, names, bytes })
     }
 
     /// Bytes in memory.
@@ -207,7 +251,7 @@ impl BlockIndex {
         let mut reader = varint::Reader::new(&raw);
         let mut state = (String::new(), 0i64, 0u64);
         let num_series = (self.num_series as usize).saturating_sub(group * GROUP_SERIES).min(GROUP_SERIES);
-        (0..num_series).map(|_| read_series(&mut reader, &mut state)).collect()
+        (0..num_series).map(|_| read_series(&mut reader, self.kind_bits, &mut state)).collect()
     }
 
     fn group(&self, group: usize) -> Result<Vec<u8>, CodecError> {
@@ -343,7 +387,11 @@ fn read_postings(bytes: &[u8]) -> Result<RoaringBitmap, CodecError> {
 }
 
 /// Reads the next series of a group.
-fn read_series(reader: &mut varint::Reader<'_>, state: &mut (String, i64, u64)) -> Result<IndexedSeries, CodecError> {
+fn read_series(
+    reader: &mut varint::Reader<'_>,
+    kind_bits: u32,
+    state: &mut (String, i64, u64),
+) -> Result<IndexedSeries, CodecError> {
     let (labels, previous_time, previous_end) = state;
     let shared = reader.size()?;
     if !labels.is_char_boundary(shared) {
@@ -352,12 +400,13 @@ fn read_series(reader: &mut varint::Reader<'_>, state: &mut (String, i64, u64)) 
     labels.truncate(shared);
     labels.push_str(reader.text()?);
     let num_chunks = reader.count()?;
-    let mut chunks = Vec::with_capacity(num_chunks);
+    let (mut chunks, mut columns) = (Vec::with_capacity(num_chunks), Vec::new());
     for _ in 0..num_chunks {
-        chunks.push(ChunkEntry::read(reader, previous_time, previous_end)?);
+        let entry = ChunkEntry::read(reader, kind_bits, previous_time, previous_end)?;
+        if matches!(entry.kind, ChunkKind::Column(..)) { columns.push(entry) } else { chunks.push(entry) }
     }
     let labels = Labels::from_packed(labels).ok_or(CodecError("a label set is not valid"))?;
-    Ok(IndexedSeries { labels, chunks })
+    Ok(IndexedSeries { labels, chunks, columns })
 }
 
 impl LabelIndex for BlockIndex {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 use vocab::Labels;
 
-use super::index::{ChunkEntry, GROUP_SERIES, MAGIC, RESTART_VALUES};
+use super::index::{
+    ChunkEntry, ChunkKind, GROUP_SERIES, KIND_BITS, KIND_BITS_WITH_COLUMNS, MAGIC, MAGIC_WITH_COLUMNS, RESTART_VALUES,
+};
 use crate::codec::{CodecError, varint};
 
 /// A value's series stand in a plain list up to this many; then as a bitmap.
@@ -47,7 +49,7 @@ impl IndexBuilder {
 
     /// The index file.
     pub(super) fn finish(&self) -> Result<Vec<u8>, CodecError> {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = if self.has_columns() { MAGIC_WITH_COLUMNS } else { MAGIC }.to_vec();
         let mut directory = Vec::new();
         let groups = self.push_groups(&mut bytes)?;
         let names = self.push_values(&mut bytes)?;
@@ -71,11 +73,17 @@ impl IndexBuilder {
         Ok(bytes)
     }
 
+    /// Whether a chunk is a column of downsampled data.
+    pub(super) fn has_columns(&self) -> bool {
+        self.chunks.iter().any(|c| matches!(c.kind, ChunkKind::Column(..)))
+    }
+
     /// Series in groups, each compressed: labels behind what they share with the series before, then chunks.
     fn push_groups(&self, bytes: &mut Vec<u8>) -> Result<Vec<(usize, usize)>, CodecError> {
         let mut compressor = zstd::bulk::Compressor::new(3).map_err(|_| CodecError("zstd cannot start"))?;
         let mut groups = Vec::new();
         let mut chunks = self.chunks.iter();
+        let kind_bits = if self.has_columns() { KIND_BITS_WITH_COLUMNS } else { KIND_BITS };
         for group in self.series.chunks(GROUP_SERIES) {
             let mut raw = Vec::new();
             let (mut previous_labels, mut previous_time, mut previous_end) = ("", 0i64, 0u64);
@@ -84,7 +92,7 @@ impl IndexBuilder {
                 previous_labels = labels.packed();
                 varint::push(&mut raw, u64::from(*num_chunks));
                 for chunk in chunks.by_ref().take(*num_chunks as usize) {
-                    chunk.push(&mut raw, &mut previous_time, &mut previous_end);
+                    chunk.push(&mut raw, kind_bits, &mut previous_time, &mut previous_end);
                 }
             }
             let compressed = compressor.compress(&raw).map_err(|_| CodecError("zstd refused the bytes"))?;

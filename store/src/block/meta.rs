@@ -32,6 +32,9 @@ pub(crate) struct BlockMeta {
     /// The oldest block whose samples are in this one: of two values for one time the one that was written first stays.
     pub(crate) first_ulid: Ulid,
     pub(crate) created_at_ms: TimestampMs,
+    /// Whether it was looked through for downsampling; its series have columns where that is worth it.
+    #[serde(default)]
+    pub(crate) downsampled: bool,
     pub(crate) samples_bytes: u64,
     pub(crate) index_bytes: u64,
     /// CRC32C of the index file.

@@ -12,6 +12,7 @@ use vocab::{Labels, Matcher, MemoryPool, NativeHistogram, TenantId};
 use super::meta::FORMAT_VERSION;
 use super::*;
 use crate::disk::{Disk, OsDisk};
+use crate::downsample::{self, COLUMNS, ColumnSamples, RESOLUTIONS};
 use crate::query::postings::{LabelIndex, resolve};
 
 /// A description of a block with 100 bytes and 10 samples.
@@ -30,6 +31,7 @@ pub(crate) fn meta(number: u64, min_time_ms: i64, max_time_ms: i64) -> BlockMeta
         replaces: Vec::new(),
         first_ulid: ulid,
         created_at_ms: 0,
+        downsampled: false,
         samples_bytes: 60,
         index_bytes: 40,
         index_crc32c: 0,
@@ -41,6 +43,15 @@ fn write(
     series: &[(Labels, Vec<i64>, Vec<f64>)],
     histogram_of: Option<&Labels>,
 ) -> (PathBuf, BlockMeta) {
+    write_with(parent, series, histogram_of, false)
+}
+
+fn write_with(
+    parent: &Path,
+    series: &[(Labels, Vec<i64>, Vec<f64>)],
+    histogram_of: Option<&Labels>,
+    downsampled: bool,
+) -> (PathBuf, BlockMeta) {
     let ulid = Ulid::from_parts(1_767_268_800_000, 7);
     let identity = Identity {
         ulid,
@@ -49,6 +60,7 @@ fn write(
         replaces: Vec::new(),
         first_ulid: ulid,
         created_at_ms: 1_767_268_800_000,
+        downsampled,
     };
     let disk: Arc<dyn Disk> = Arc::new(OsDisk);
     let mut writer = BlockWriter::new(parent, identity, &disk).unwrap();
@@ -243,7 +255,7 @@ fn the_stored_blocks_of_all_formats_stay_readable() {
             let made = tempfile::tempdir().unwrap();
             let series = sample_series(version);
             let with_histogram = series.iter().find(|s| s.0.get("as") == Some("resets")).map(|s| &s.0);
-            let (path, _) = write(made.path(), &series, with_histogram);
+            let (path, _) = write_with(made.path(), &series, with_histogram, true);
             std::fs::create_dir_all(&dir).unwrap();
             for name in [SAMPLES_FILE, INDEX_FILE, META_FILE] {
                 std::fs::copy(path.join(name), dir.join(name)).unwrap();
@@ -257,8 +269,42 @@ fn the_stored_blocks_of_all_formats_stay_readable() {
         assert_eq!(block.meta().format_version, version);
         if version >= 3 {
             check_starts(&block);
+            check_columns(&block);
         }
     }
+}
+
+/// Every series that is worth it has its columns, as they are computed from its samples.
+fn check_columns(block: &Arc<Block>) {
+    let (index, mut reader) = (block.index().unwrap(), ChunkReader::new(block).unwrap());
+    let mut num_with = 0;
+    index
+        .series(&index.all().unwrap(), |series| {
+            let mut floats = ColumnSamples::default();
+            let mut raw_bytes = 0;
+            for entry in series.chunks.iter().filter(|c| !ChunkReader::is_histogram(c)) {
+                raw_bytes += entry.length as usize;
+                reader.floats(entry, &mut floats.times, &mut floats.values, &mut floats.starts)?;
+            }
+            let mut expected = Vec::new();
+            for resolution in RESOLUTIONS {
+                let columns = downsample::columns(&floats.times, &floats.values, &floats.starts, raw_bytes, resolution);
+                for (column, of) in columns.into_iter().flatten().zip(COLUMNS) {
+                    expected.push((ChunkKind::Column(resolution, of), column));
+                }
+            }
+            let mut found = Vec::new();
+            for entry in &series.columns {
+                let mut column = ColumnSamples::default();
+                reader.floats(entry, &mut column.times, &mut column.values, &mut column.starts)?;
+                found.push((entry.kind, column));
+            }
+            assert_eq!(found, expected, "{}", series.labels);
+            num_with += usize::from(!found.is_empty());
+            Ok(())
+        })
+        .unwrap();
+    assert!(num_with > 1, "{num_with}");
 }
 
 fn check_starts(block: &Arc<Block>) {

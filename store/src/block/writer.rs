@@ -13,6 +13,7 @@ use super::parquet_file::{Row, SamplesWriter};
 use super::{INDEX_FILE, META_FILE, SAMPLES_FILE};
 use crate::codec::{dense, histogram};
 use crate::disk::{Disk, DiskFile, DiskWriter, sync_folder};
+use crate::downsample::{self, COLUMNS, RESOLUTIONS};
 use crate::error::StoreError;
 
 /// Most histograms in a chunk: they are large, and a chunk is read whole.
@@ -27,6 +28,8 @@ pub(crate) struct Identity {
     pub(crate) replaces: Vec<Ulid>,
     pub(crate) first_ulid: Ulid,
     pub(crate) created_at_ms: TimestampMs,
+    /// Whether columns of downsampled data are written beside the samples.
+    pub(crate) downsampled: bool,
 }
 
 /// Samples of one series, each kind ascending by time. Since when they count is said of all samples of a kind, or of none.
@@ -96,7 +99,35 @@ impl BlockWriter {
             return Ok(());
         }
         self.index.series(labels);
-        let mut starts = samples.starts.chunks(dense::SAMPLES_MAX);
+        let raw_bytes = self.floats(ChunkKind::Float, times, values, samples.starts)?;
+        let mut starts = samples.histogram_starts.chunks(HISTOGRAMS_MAX);
+        for group in histograms.chunks(HISTOGRAMS_MAX) {
+            let times: Vec<TimestampMs> = group.iter().map(|h| h.0).collect();
+            let payload = histogram::encode_chunk(group, known(starts.next()))?;
+            self.chunk(ChunkKind::Histogram, &times, (0, 0), [0.0; 3], &payload)?;
+        }
+        if self.identity.downsampled {
+            for resolution in RESOLUTIONS {
+                let columns = downsample::columns(times, values, samples.starts, raw_bytes, resolution);
+                for (column, of) in columns.into_iter().flatten().zip(COLUMNS) {
+                    let kind = ChunkKind::Column(resolution, of);
+                    self.floats(kind, &column.times, &column.values, &column.starts)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes floats of one kind; gives the bytes of their payloads.
+    fn floats(
+        &mut self,
+        kind: ChunkKind,
+        times: &[TimestampMs],
+        values: &[f64],
+        starts: &[TimestampMs],
+    ) -> Result<usize, StoreError> {
+        let mut num_bytes = 0;
+        let mut starts = starts.chunks(dense::SAMPLES_MAX);
         for (times, values) in times.chunks(dense::SAMPLES_MAX).zip(values.chunks(dense::SAMPLES_MAX)) {
             let starts = known(starts.next());
             self.payload.clear();
@@ -105,16 +136,11 @@ impl BlockWriter {
             let numbers = || values.iter().copied().filter(|v| !v.is_nan());
             let statistics =
                 [numbers().sum(), numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max)];
-            self.chunk(ChunkKind::Float, times, (shape.codec, shape.exponent), statistics, &payload)?;
+            self.chunk(kind, times, (shape.codec, shape.exponent), statistics, &payload)?;
+            num_bytes += payload.len();
             self.payload = payload;
         }
-        let mut starts = samples.histogram_starts.chunks(HISTOGRAMS_MAX);
-        for group in histograms.chunks(HISTOGRAMS_MAX) {
-            let times: Vec<TimestampMs> = group.iter().map(|h| h.0).collect();
-            let payload = histogram::encode_chunk(group, known(starts.next()))?;
-            self.chunk(ChunkKind::Histogram, &times, (0, 0), [0.0; 3], &payload)?;
-        }
-        Ok(())
+        Ok(num_bytes)
     }
 
     fn chunk(
@@ -130,13 +156,12 @@ impl BlockWriter {
         };
         let num_samples = u32::try_from(times.len()).unwrap_or(u32::MAX);
         let series = u32::try_from(self.index.num_series() - 1).unwrap_or(u32::MAX);
-        let kind_code = u8::from(kind == ChunkKind::Histogram);
         samples.push(&Row {
             series,
             min_time,
             max_time,
             num_samples,
-            kind: kind_code,
+            kind: kind.code(),
             codec,
             exponent,
             statistics,
@@ -145,6 +170,9 @@ impl BlockWriter {
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let crc32c = crc32c::crc32c(payload);
         self.index.chunk(ChunkEntry { kind, min_time, max_time, num_samples, offset: 0, length, crc32c });
+        if matches!(kind, ChunkKind::Column(..)) {
+            return Ok(());
+        }
         self.num_samples += u64::from(num_samples);
         let (oldest, newest) = self.times.unwrap_or((min_time, max_time));
         self.times = Some((oldest.min(min_time), newest.max(max_time)));
@@ -178,6 +206,7 @@ impl BlockWriter {
             replaces: self.identity.replaces.clone(),
             first_ulid: self.identity.first_ulid,
             created_at_ms: self.identity.created_at_ms,
+            downsampled: self.identity.downsampled,
             samples_bytes,
             index_bytes: index.len() as u64,
             index_crc32c: crc32c::crc32c(&index),

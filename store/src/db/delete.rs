@@ -114,7 +114,7 @@ impl MetricStore {
                 for tombstone in mine.iter() {
                     if is_affected(&block, tombstone)? {
                         let chosen = [block];
-                        let written = compact::merge(&set, &chosen, now_ms, &disk)?;
+                        let written = compact::merge(&set, &chosen, false, now_ms, &disk)?;
                         let [block] = &chosen;
                         return set.exchange(&block.meta().tenant, written.into_iter().collect(), &chosen);
                     }

@@ -156,6 +156,7 @@ impl Flush {
             replaces: Vec::new(),
             first_ulid: ulid,
             created_at_ms: self.now_ms,
+            downsampled: false,
         };
         BlockWriter::new(&self.blocks.dir_of(self.tenant.name()), identity, &self.disk)
     }

@@ -11,6 +11,7 @@ use vocab::{Clock, TimestampMs};
 use super::{MetricStore, blocking};
 use crate::block::{Block, BlockMeta};
 use crate::compact::{self, Eagerness};
+use crate::downsample;
 use crate::error::StoreError;
 use crate::retention::{self, Retention};
 
@@ -83,6 +84,7 @@ impl MetricStore {
         self.retain().await?;
         while self.merge_once(Eagerness::Background).await? {}
         self.clean_old().await?;
+        self.downsample_once().await?;
         self.metrics.set_state(&self.status());
         Ok(())
     }
@@ -108,7 +110,7 @@ impl MetricStore {
             let chosen: Vec<Arc<Block>> = members.iter().filter(|b| chosen.contains(&b.meta().ulid)).cloned().collect();
             let (set, disk) = (Arc::clone(&self.sources.blocks), Arc::clone(&self.disk));
             blocking(move || {
-                let merged = compact::merge(&set, &chosen, now_ms, &disk)?;
+                let merged = compact::merge(&set, &chosen, false, now_ms, &disk)?;
                 let Some(tenant) = chosen.first().map(|b| b.meta().tenant.clone()) else { return Ok(()) };
                 set.exchange(&tenant, merged.into_iter().collect(), &chosen)
             })
@@ -117,6 +119,24 @@ impl MetricStore {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    /// Gives columns of downsampled data to the first block that is due; the next round goes on.
+    async fn downsample_once(&self) -> Result<(), StoreError> {
+        let now_ms = self.clock.now_ms();
+        let all = self.sources.blocks.all();
+        for members in all.chunk_by(|a, b| a.meta().tenant == b.meta().tenant) {
+            let metas: Vec<&BlockMeta> = members.iter().map(|b| b.meta()).collect();
+            let Some(due) = downsample::due(&metas, now_ms, self.merged_series_max) else { continue };
+            let chosen: Vec<Arc<Block>> = members.iter().filter(|b| b.meta().ulid == due.ulid).cloned().collect();
+            let (set, disk, tenant) = (Arc::clone(&self.sources.blocks), Arc::clone(&self.disk), due.tenant.clone());
+            return blocking(move || {
+                let written = compact::merge(&set, &chosen, true, now_ms, &disk)?;
+                set.exchange(&tenant, written.into_iter().collect(), &chosen)
+            })
+            .await;
+        }
+        Ok(())
     }
 
     async fn retain(&self) -> Result<(), StoreError> {

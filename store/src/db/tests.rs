@@ -1,5 +1,6 @@
 mod conflicts;
 mod delete;
+mod downsample;
 mod faults;
 mod model;
 mod starts;

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use vocab::sample::{SeriesData, StartTimes};
-use vocab::{NativeHistogram, TimestampMs};
+use vocab::{NativeHistogram, TimestampMs, is_stale_nan};
 
 use super::gather::{Gathered, SeriesSources};
-use crate::block::{Block, BlockSet, ChunkEntry, ChunkReader, SeriesSamples};
+use crate::block::{Block, BlockSet, ChunkEntry, ChunkKind, ChunkReader, SeriesSamples};
 use crate::codec::compact;
+use crate::downsample::Column;
 use crate::error::StoreError;
 use crate::head::Snapshot;
 use crate::tombstones::Deleted;
@@ -27,17 +28,24 @@ impl<'a> Decoder<'a> {
         Self { set, gathered, readers }
     }
 
-    /// The samples of a series in the search's time range.
-    pub(crate) fn series(&mut self, sources: &SeriesSources) -> Result<SeriesData, StoreError> {
+    /// The samples of a series in the search's time range; with a column this where downsampled data stands for samples, and the
+    /// samples among it as that column would give them.
+    pub(crate) fn column(&mut self, sources: &SeriesSources, column: Option<Column>) -> Result<SeriesData, StoreError> {
         let mut parts = Parts::default();
         let empty = Snapshot::default();
         let head = sources.head.as_deref().unwrap_or(&empty);
-        let in_blocks = sources.chunks.iter().map(|(_, c)| (c.min_time, c.max_time));
+        let is_wanted = |c: &&(u32, ChunkEntry)| matches!(c.1.kind, ChunkKind::Column(_, of) if Some(of) == column);
+        let in_blocks: Vec<&(u32, ChunkEntry)> =
+            sources.chunks.iter().chain(sources.columns.iter().filter(is_wanted)).collect();
+        let ranges = in_blocks.iter().map(|(_, c)| (c.min_time, c.max_time));
         let in_head = head.chunks.iter().map(|c| (c.min_time, c.max_time));
-        let order = order_of(&in_blocks.chain(in_head).collect::<Vec<_>>());
+        let order = order_of(&ranges.chain(in_head).collect::<Vec<_>>());
         for place in order {
-            match sources.chunks.get(place) {
+            let before = parts.values.len();
+            let mut is_column = false;
+            match in_blocks.get(place) {
                 Some((block, entry)) => {
+                    is_column = matches!(entry.kind, ChunkKind::Column(..));
                     let deleted = sources.deleted.iter().find(|(number, _)| number == block).map(|(_, d)| d);
                     let block = *block as usize;
                     let read = self.reader(block).and_then(|reader| parts.chunk(reader, entry, deleted));
@@ -46,10 +54,17 @@ impl<'a> Decoder<'a> {
                         return Err(error);
                     }
                 }
-                None => parts.compact(head, place - sources.chunks.len())?,
+                None => parts.compact(head, place - in_blocks.len())?,
+            }
+            if column == Some(Column::Count) && !is_column {
+                parts.count_from(before);
             }
         }
+        let before = parts.values.len();
         parts.snapshot_rest(head);
+        if column == Some(Column::Count) {
+            parts.count_from(before);
+        }
         Ok(parts.finish(sources, self.gathered.start, self.gathered.end))
     }
 
@@ -143,6 +158,13 @@ impl Parts {
         }
         self.joined_at(before);
         read
+    }
+
+    /// Makes every sample from a place on count as one, staleness markers as none.
+    fn count_from(&mut self, place: usize) {
+        for value in self.values.iter_mut().skip(place).filter(|v| !is_stale_nan(**v)) {
+            *value = 1.0;
+        }
     }
 
     fn joined_at(&mut self, before: usize) {

@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 use vocab::{Ctx, Labels, Matcher, MemoryReservation, TimestampMs};
 
 use super::postings;
-use crate::block::{Block, BlockSet, ChunkEntry};
+use crate::block::{Block, BlockSet, ChunkEntry, ChunkKind};
+use crate::downsample::Choice;
 use crate::error::StoreError;
 use crate::head::{Head, Snapshot};
 use crate::tombstones::{Deleted, Tombstone};
@@ -41,10 +42,31 @@ pub(crate) struct SeriesSources {
     pub(crate) labels: Labels,
     /// Chunks in blocks, by position in [`Gathered::blocks`], the ones first written first.
     pub(crate) chunks: Vec<(u32, ChunkEntry)>,
+    /// Chunks of downsampled columns that stand for floats of their blocks, which are not in `chunks` then.
+    pub(crate) columns: Vec<(u32, ChunkEntry)>,
     /// What of these chunks is deleted, by position in [`Gathered::blocks`].
     pub(crate) deleted: Vec<(u32, Deleted)>,
     /// What the head has.
     pub(crate) head: Option<Box<Snapshot>>,
+}
+
+impl SeriesSources {
+    /// Decides whether the columns that were found stand for the floats of their blocks: only when no two places may have samples
+    /// for one time, because then each stretch of time is known from one place alone, or from several one after the other.
+    fn settle_columns(&mut self) -> bool {
+        let late = self.head.iter().filter(|head| !head.late.is_empty()).count();
+        let in_head = self.head.iter().flat_map(|head| head.chunks.iter().map(|c| (c.min_time, c.max_time)));
+        let floats = self.chunks.iter().filter(|(_, c)| c.kind == ChunkKind::Float);
+        let mut ranges: Vec<_> = floats.map(|(_, c)| (c.min_time, c.max_time)).chain(in_head).collect();
+        ranges.sort_unstable();
+        if late > 0 || ranges.windows(2).any(|w| w[0].1 >= w[1].0) {
+            self.columns = Vec::new();
+            return false;
+        }
+        let columns = &self.columns;
+        self.chunks.retain(|(block, c)| c.kind != ChunkKind::Float || columns.iter().all(|(of, _)| of != block));
+        true
+    }
 }
 
 /// The result of a search.
@@ -54,6 +76,8 @@ pub(crate) struct Gathered {
     pub(crate) series: Vec<SeriesSources>,
     pub(crate) start: TimestampMs,
     pub(crate) end: TimestampMs,
+    /// What of downsampled data is among it; `None` when there is none.
+    pub(crate) choice: Option<Choice>,
     /// Memory of all this, given back with it.
     _memory: MemoryReservation,
 }
@@ -68,6 +92,8 @@ pub(crate) struct Search<'a> {
     pub(crate) limit: usize,
     /// Which share of the matching series.
     pub(crate) part: Part,
+    /// What of downsampled data may stand for samples.
+    pub(crate) choice: Option<Choice>,
 }
 
 /// Reserves in pieces what a search finds, before it is there.
@@ -121,7 +147,14 @@ pub(crate) fn gather(head: &Head, blocks: &BlockSet, ctx: &Ctx, search: &Search<
     if search.limit > 0 {
         series.truncate(search.limit);
     }
-    Ok(Gathered { blocks: listed, series, start: search.start, end: search.end, _memory: memory.reservation })
+    let mut choice = None;
+    for sources in series.iter_mut().filter(|s| !s.columns.is_empty()) {
+        if sources.settle_columns() {
+            choice = search.choice;
+        }
+    }
+    let (start, end) = (search.start, search.end);
+    Ok(Gathered { blocks: listed, series, start, end, choice, _memory: memory.reservation })
 }
 
 struct Found<'a> {
@@ -155,10 +188,22 @@ impl Found<'_> {
             };
             let chunks: Vec<_> = series.chunks.iter().filter(inside).map(|c| (number, *c)).collect();
             if !chunks.is_empty() {
-                let bytes = chunks.len() * std::mem::size_of::<(u32, ChunkEntry)>() + deleted.heap_bytes();
+                let num_chunks = chunks.len() + search.choice.map_or(0, |_| series.columns.len());
+                let bytes = num_chunks * std::mem::size_of::<(u32, ChunkEntry)>() + deleted.heap_bytes();
                 self.memory.take(bytes + series.labels.heap_bytes())?;
                 let place = self.place(series.labels.clone(), merging)?;
                 self.series[place].chunks.extend(chunks);
+                if let Some(choice) = search.choice.filter(|_| deleted.is_empty()) {
+                    let is_wanted = |c: &&ChunkEntry| match c.kind {
+                        ChunkKind::Column(resolution, column) => {
+                            resolution == choice.resolution && choice.columns.contains(&column)
+                        }
+                        _ => false,
+                    };
+                    let inside = |c: &&ChunkEntry| c.min_time <= search.end && c.max_time >= search.start;
+                    let wanted = series.columns.iter().filter(is_wanted).filter(inside);
+                    self.series[place].columns.extend(wanted.map(|c| (number, *c)));
+                }
                 if !deleted.is_empty() {
                     self.series[place].deleted.push((number, deleted));
                 }
@@ -179,7 +224,13 @@ impl Found<'_> {
             // A growing vector has room for half as many again; a place costs its key and its number twice over.
             let place_bytes = if merging { 2 * (std::mem::size_of::<(Labels, usize)>() + 1) } else { 0 };
             self.memory.take(std::mem::size_of::<SeriesSources>() * 3 / 2 + place_bytes)?;
-            self.series.push(SeriesSources { labels, chunks: Vec::new(), deleted: Vec::new(), head: None });
+            self.series.push(SeriesSources {
+                labels,
+                chunks: Vec::new(),
+                columns: Vec::new(),
+                deleted: Vec::new(),
+                head: None,
+            });
         }
         Ok(place)
     }

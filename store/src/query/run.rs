@@ -1,5 +1,6 @@
 //! Decodes in parallel what a search has found, for streams and for fragments.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 
 use futures::StreamExt;
@@ -15,6 +16,7 @@ use super::decode::Decoder;
 use super::gather::{Gathered, Part, Search, gather};
 use crate::block::BlockSet;
 use crate::db::inline;
+use crate::downsample::{self, Column};
 use crate::error::StoreError;
 use crate::head::Head;
 
@@ -42,11 +44,14 @@ impl Sources {
     /// Searches, then streams batches: a few series are decoded here, more of them on as many threads as are worth it.
     pub(crate) async fn select(&self, ctx: &Ctx, request: SelectRequest) -> PortResult<SeriesStream> {
         ctx.cancel.check()?;
+        let choice = downsample::choose_for_select(&request);
         let SelectRequest { matchers, start_ms, end_ms, hints } = request;
         let (sources, ctx) = (self.clone(), ctx.clone());
         let search_ctx = ctx.clone();
         let found = inline(move || {
-            let gathered = sources.gather(&search_ctx, &matchers, (start_ms, end_ms), hints.limit, Part::ALL)?;
+            let (start, end, limit) = (start_ms, end_ms, hints.limit);
+            let search = Search { matchers: &matchers, start, end, limit, part: Part::ALL, choice };
+            let gathered = sources.gather(&search_ctx, &search)?;
             let ranges = split(gathered.series.len());
             if ranges.len() > 1 {
                 return Ok((Arc::new(gathered), ranges, Vec::new()));
@@ -111,10 +116,11 @@ impl Sources {
         range: std::ops::Range<usize>,
         mut visit: impl FnMut(SeriesData) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let column = gathered.choice.and_then(|choice| choice.columns.first().copied());
         let mut decoder = Decoder::new(&self.blocks, gathered);
         for sources in &gathered.series[range] {
             ctx.cancel.check()?;
-            let series = decoder.series(sources)?;
+            let series = decoder.column(sources, column)?;
             if series.num_samples() > 0 {
                 ctx.memory.try_grow(series.heap_bytes())?;
                 visit(series)?;
@@ -123,15 +129,33 @@ impl Sources {
         Ok(())
     }
 
-    fn gather(
+    /// Decodes sums and numbers of samples of series one after the other.
+    fn decode_means(
         &self,
         ctx: &Ctx,
-        matchers: &[vocab::Matcher],
-        (start, end): (i64, i64),
-        limit: usize,
-        part: Part,
-    ) -> Result<Gathered, StoreError> {
-        gather(&self.head, &self.blocks, ctx, &Search { matchers, start, end, limit, part })
+        gathered: &Gathered,
+        range: std::ops::Range<usize>,
+        mut visit: impl FnMut(SeriesData, SeriesData) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut decoder = Decoder::new(&self.blocks, gathered);
+        for sources in &gathered.series[range] {
+            ctx.cancel.check()?;
+            let sums = decoder.column(sources, Some(Column::Sum))?;
+            if sums.num_samples() > 0 {
+                let counts = decoder.column(sources, Some(Column::Count))?;
+                ctx.memory.try_grow(sums.heap_bytes() + counts.heap_bytes())?;
+                visit(sums, counts)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(&self, ctx: &Ctx, search: &Search<'_>) -> Result<Gathered, StoreError> {
+        let gathered = gather(&self.head, &self.blocks, ctx, search)?;
+        if let Some(choice) = gathered.choice {
+            ctx.downsampled_ms.fetch_max(choice.resolution.ms(), Ordering::Relaxed);
+        }
+        Ok(gathered)
     }
 
     /// Runs a fragment. When what it reads does not fit into memory at once, it is read in parts one after the other: an
@@ -165,7 +189,10 @@ impl Sources {
         for number in 0..num_parts {
             ctx.cancel.check()?;
             let part = Part { number, of: num_parts };
-            let gathered = match self.gather(ctx, &fragment.matchers, fragment.sample_bounds(), 0, part) {
+            let (start, end) = fragment.sample_bounds();
+            let choice = downsample::choose(fragment);
+            let search = Search { matchers: &fragment.matchers, start, end, limit: 0, part, choice };
+            let gathered = match self.gather(ctx, &search) {
                 Ok(gathered) => gathered,
                 Err(error) if error.kind() == ErrorKind::Limit => return Ok(Err(error)),
                 Err(error) => return Err(error),
@@ -214,12 +241,11 @@ impl Sources {
         range: std::ops::Range<usize>,
         fragment: &Fragment,
     ) -> Result<FragmentResult, StoreError> {
+        let function = gathered.choice.and_then(|choice| choice.function);
+        let replaced = function.map(|function| Fragment { function: function.to_owned(), ..fragment.clone() });
+        let mut accumulator = FragmentAccumulator::new(replaced.as_ref().unwrap_or(fragment));
         let mut reserved = 0;
-        let mut accumulator = FragmentAccumulator::new(fragment);
-        self.decode(ctx, gathered, range, |series| {
-            let bytes = series.heap_bytes();
-            accumulator.add(&series);
-            drop(series);
+        let mut settle = |accumulator: &FragmentAccumulator, bytes: usize| {
             ctx.memory.shrink(bytes);
             let grown = accumulator.heap_bytes();
             if grown > reserved {
@@ -227,7 +253,18 @@ impl Sources {
                 reserved = grown;
             }
             Ok(())
-        })?;
+        };
+        if gathered.choice.is_some_and(|choice| choice.columns.len() > 1) {
+            self.decode_means(ctx, gathered, range, |sums, counts| {
+                accumulator.add_means(&sums, &counts);
+                settle(&accumulator, sums.heap_bytes() + counts.heap_bytes())
+            })?;
+        } else {
+            self.decode(ctx, gathered, range, |series| {
+                accumulator.add(&series);
+                settle(&accumulator, series.heap_bytes())
+            })?;
+        }
         Ok(accumulator.finish())
     }
 }

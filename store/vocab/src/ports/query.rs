@@ -25,6 +25,9 @@ pub struct SelectHints {
     pub range_ms: i64,
     /// Most series wanted; 0 for all.
     pub limit: usize,
+    /// Whether of every series only the newest sample at or before each of the times `end_ms`, `end_ms - step_ms`, … matters.
+    #[serde(default)]
+    pub newest_at_steps: bool,
 }
 
 /// Which samples.
