@@ -12,6 +12,7 @@ use crate::fall::Fall;
 use crate::hpa;
 use crate::observation::{Observation, ReplicaCounts, sane};
 use crate::policy::{Pace, Policy, ms, replicas, short};
+use crate::predict::TRIFLE_SHARE;
 use crate::recommend::{Recommendation, need};
 use crate::state::{ReasonClass, State};
 
@@ -194,6 +195,12 @@ fn after_changes(chain: &mut Chain, policy: &Policy, state: &State, current: u32
     if since_change < ms(policy.cooldown) {
         chain.at_least("cooldown", needed, ReasonClass::Waiting, || {
             format!("the last change was {} s ago; {} must pass", since_change / 1000, format_duration(policy.cooldown))
+        });
+    }
+    let given_back = f64::from(current.saturating_sub(chain.to)) / f64::from(current.max(1));
+    if state.predictor.is_some() && given_back < TRIFLE_SHARE {
+        chain.at_least("trifle", current, ReasonClass::Waiting, || {
+            format!("less than {} % to give back is not worth a change", short(TRIFLE_SHARE * 100.0))
         });
     }
     let since_turn = since(state.added_ms);

@@ -10,6 +10,7 @@ mod codec;
 use models::load::{Cell, Costs, LoadErrors, LoadHistory, METHODS, Outlook, TICK_MS, TICKS_PER_MINUTE, outlook};
 use vocab::TimestampMs;
 
+pub(crate) use self::candidate::TRIFLE_SHARE;
 use self::candidate::{Candidate, HOLDS, Hold, PRICES, Round};
 
 /// A candidate takes over when its cost is below this share of that of the one in charge.
@@ -36,6 +37,12 @@ const DISAPPOINTED: f32 = 1.4;
 const DELAY_TICKS_MAX: i64 = 40;
 /// Ticks that make a level: ten minutes.
 const LEVEL_TICKS: usize = 40;
+/// A load this many times that of the minute before is a crowd: it is answered at once …
+const CROWD_FACTOR: f32 = 1.5;
+/// … if it is at least this many replicas more …
+const CROWD_REPLICAS: f32 = 2.0;
+/// … and may still grow: this share of it is provided for.
+const CROWD_SHARE: f32 = 1.05;
 /// Measured load counts for this long as a need that is given back slowly, in minutes.
 const MEASURED_MINUTES: i64 = 20;
 
@@ -68,6 +75,8 @@ pub struct Predictor {
     history: LoadHistory,
     errors: Vec<LoadErrors>,
     said: Vec<Said>,
+    /// For how many ticks each method has said a load for now that has not come.
+    in_vain: [u16; METHODS.len()],
     candidates: Vec<Candidate>,
     holds: Vec<Hold>,
     measured: Hold,
@@ -104,6 +113,7 @@ impl Predictor {
             history: LoadHistory::new(tick.div_euclid(TICKS_PER_MINUTE), costs.capacity / 64.0),
             errors: vec![LoadErrors::default(); METHODS.len()],
             said: Vec::new(),
+            in_vain: [0; METHODS.len()],
             candidates: Vec::new(),
             holds: vec![Hold::default(); KINDS * PRICES.len() * HOLDS.len()],
             measured: Hold::default(),
@@ -211,7 +221,9 @@ impl Predictor {
         let cells = std::array::from_fn(|method| {
             let said_for_now = past.map_or(load, |p| p.loads[method]);
             let is_off = (said_for_now + costs.capacity) > DISAPPOINTED * (load + costs.capacity);
-            Cell::of(looks[method].soon, now, is_off, costs)
+            let in_vain = &mut self.in_vain[method];
+            *in_vain = if is_off { in_vain.saturating_add(1) } else { 0 };
+            Cell::of(looks[method].soon, now, *in_vain, costs)
         });
         self.said.push(Said { tick, loads: looks.map(|l| l.soon), cells });
         cells
@@ -226,7 +238,7 @@ impl Predictor {
         costs: &Costs,
         most: u32,
     ) -> [[(u16, u16); PRICES.len()]; KINDS] {
-        let floor = floor(f64::from(load), costs, most) as u16;
+        let floor = floor(f64::from(load), costs, most).max(self.crowd(load, costs, most)) as u16;
         let now = self.history.mean_recent(2);
         std::array::from_fn(|kind| {
             let Some(look) = looks.get(kind) else {
@@ -247,6 +259,19 @@ impl Predictor {
                 (up, (later[price] as u16).max(up))
             })
         })
+    }
+
+    /// Replicas for a crowd that has just come, in one call; 0 when there is none.
+    fn crowd(&self, load: f32, costs: &Costs, most: u32) -> u32 {
+        let recent = self.history.recent();
+        let Some(before) =
+            recent.len().checked_sub(1 + TICKS_PER_MINUTE as usize).map(|from| &recent[from..recent.len() - 1])
+        else {
+            return 0;
+        };
+        let before = before.iter().sum::<f32>() / before.len() as f32;
+        let has_come = load > CROWD_FACTOR * before && load > before + CROWD_REPLICAS * costs.capacity;
+        if has_come { ceil_div(load * CROWD_SHARE, costs.capacity * costs.knee, most) } else { 0 }
     }
 
     fn contest(&mut self) {

@@ -8,6 +8,12 @@ pub(super) const PRICES: [f32; 3] = [1.0, 2.5, 8.0];
 pub(super) const HOLDS: [i64; 3] = [8, 20, 60];
 /// No scale-in for this long after scale-out, in ticks: ten minutes, and not a tick sooner.
 const TURN_TICKS: u16 = 41;
+/// Less than this share is not worth a change of direction: it is kept.
+pub(crate) const TRIFLE_SHARE: f64 = 0.05;
+/// A change of direction this soon after the last change is a reversal, in ticks …
+const REVERSAL_TICKS: u16 = 40;
+/// … and costs this share of the replicas for a tick: of candidates that cost nearly the same the calm one is taken.
+const REVERSAL_COST: f32 = 2.0;
 /// Scale-in happens once in this many ticks, a minute …
 const PACE_TICKS: i64 = 4;
 /// … by one replica or this share.
@@ -76,6 +82,8 @@ pub(super) struct Candidate {
     pub(super) replicas: u16,
     /// Ticks since it added some.
     pub(super) since_out: u16,
+    /// Ticks since it gave some back.
+    pub(super) since_in: u16,
     /// Its decayed cost, in replica-ticks.
     pub(super) cost: f32,
     /// The same, forgotten sooner.
@@ -87,22 +95,14 @@ pub(super) struct Candidate {
 impl Candidate {
     /// Begins with a number of replicas.
     pub(super) fn start(replicas: u16) -> Self {
-        Self { replicas, since_out: TURN_TICKS, cost: 0.0, recent: 0.0, blocks: [replicas; BLOCKS] }
+        let calm = REVERSAL_TICKS.max(TURN_TICKS) + 1;
+        Self { replicas, since_out: calm, since_in: calm, cost: 0.0, recent: 0.0, blocks: [replicas; BLOCKS] }
     }
 
     /// Plays one tick: decides, and pays for what the load that is seen now found ready.
     pub(super) fn play(&mut self, round: &Round, up: u16, keep: u16, costs: &Costs) {
         let before = self.replicas;
-        self.since_out = self.since_out.saturating_add(1);
-        if up > before {
-            self.replicas = up;
-            self.since_out = 0;
-        } else if keep < before && round.measured < before {
-            self.replicas = keep.max(round.measured);
-        } else if keep < before && self.since_out >= TURN_TICKS && round.tick.rem_euclid(PACE_TICKS) == 0 {
-            let pace = (f32::from(before) * PACE_SHARE) as u16;
-            self.replicas = keep.max(before - pace.max(1));
-        }
+        let reversed = if self.decide(round, up, keep) { REVERSAL_COST * f32::from(before) } else { 0.0 };
         let stride = (round.delay_ticks + DELAY_BLOCKS - 1) / DELAY_BLOCKS;
         if stride <= 1 || round.tick.rem_euclid(stride) == 0 {
             self.blocks.rotate_right(1);
@@ -115,9 +115,36 @@ impl Candidate {
         let count = if stride <= 1 { round.delay_ticks + 1 } else { DELAY_BLOCKS + 1 };
         let ready = self.blocks.iter().skip(newest).take(count.max(1) as usize).copied().min().unwrap_or(0);
         let added = f32::from(self.replicas.saturating_sub(before));
-        let paid = f32::from(self.blocks[newest]) + START_COST * added;
+        let paid = f32::from(self.blocks[newest]) + START_COST * added + reversed;
         let cost = paid + costs.short(round.load, u32::from(ready));
         self.cost = self.cost * round.decay + cost;
         self.recent = self.recent * round.recent_decay + cost;
+    }
+
+    /// Changes the number as the guards would; `true` when that is a reversal.
+    fn decide(&mut self, round: &Round, up: u16, keep: u16) -> bool {
+        let before = self.replicas;
+        self.since_out = self.since_out.saturating_add(1);
+        self.since_in = self.since_in.saturating_add(1);
+        let (since_out, since_in) = (self.since_out, self.since_in);
+        if up > before {
+            self.replicas = up;
+            self.since_out = 0;
+            return since_in < since_out && since_in <= REVERSAL_TICKS;
+        }
+        if f64::from(before.saturating_sub(keep)) < TRIFLE_SHARE * f64::from(before) {
+            return false;
+        }
+        if round.measured < before {
+            self.replicas = keep.max(round.measured);
+        } else if since_out >= TURN_TICKS && round.tick.rem_euclid(PACE_TICKS) == 0 {
+            let pace = (f32::from(before) * PACE_SHARE) as u16;
+            self.replicas = keep.max(before - pace.max(1));
+        }
+        if self.replicas == before {
+            return false;
+        }
+        self.since_in = 0;
+        since_out < since_in && since_out <= REVERSAL_TICKS
     }
 }

@@ -6,7 +6,7 @@ use super::candidate::{BLOCKS, Candidate, Hold};
 use super::{CANDIDATES, Predictor, Said, Wish};
 
 /// The form's number; another one is not read.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Most forecasts that wait for what comes.
 const SAID_MAX: usize = 64;
 
@@ -102,10 +102,12 @@ impl Predictor {
             said.loads.iter().for_each(|v| out.f32(*v));
             said.cells.iter().for_each(|c| out.u8(c.number()));
         }
+        self.in_vain.iter().for_each(|t| out.u16(*t));
         out.count(self.candidates.len());
         for candidate in &self.candidates {
             out.u16(candidate.replicas);
             out.u16(candidate.since_out);
+            out.u16(candidate.since_in);
             out.f32(candidate.cost);
             out.f32(candidate.recent);
             candidate.blocks.iter().for_each(|b| out.u16(*b));
@@ -150,10 +152,15 @@ impl Predictor {
             }
             Some(said)
         })?;
+        let mut in_vain = [0; METHODS.len()];
+        for ticks in &mut in_vain {
+            *ticks = input.u16()?;
+        }
         let candidates = input.list(CANDIDATES, |input| {
             let mut candidate = Candidate {
                 replicas: input.u16()?,
                 since_out: input.u16()?,
+                since_in: input.u16()?,
                 cost: input.f32()?,
                 recent: input.f32()?,
                 blocks: [0; BLOCKS],
@@ -180,8 +187,20 @@ impl Predictor {
             _ => Some(Wish { up: input.u32()?, keep: input.u32()?, soon: input.f32()?, chosen: input.u16()? }),
         };
         let is_whole = input.0.is_empty();
-        let read =
-            Self { last_tick, seen_ticks, history, errors, said, candidates, holds, measured, chosen, fell_back, wish };
+        let read = Self {
+            last_tick,
+            seen_ticks,
+            history,
+            errors,
+            said,
+            in_vain,
+            candidates,
+            holds,
+            measured,
+            chosen,
+            fell_back,
+            wish,
+        };
         is_whole.then_some(read)
     }
 }

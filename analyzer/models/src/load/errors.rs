@@ -1,5 +1,7 @@
 //! How wrong a method was in like circumstances, and the capacity that is the cheapest in view of that.
 
+use std::sync::LazyLock;
+
 /// Bins of the ratio of what came to what was said, finest around 1.
 const BINS: usize = 33;
 /// The bin of a ratio of 1.
@@ -8,9 +10,15 @@ const MIDDLE: i32 = 16;
 const FINEST: f32 = 0.01;
 /// Bins per unit of the area sine, on which ratios are spread.
 const SPREAD: f32 = 2.5;
-/// Circumstances that are told apart: how much more than now was said, and at what load.
-const JUMPS: usize = 7;
+/// Circumstances that are told apart: how much more than now was said and for how long in vain, and at what load.
+const JUMPS: usize = 9;
 const LEVELS: usize = 3;
+/// From this jump on it matters whether it is late.
+const JUMP_ANNOUNCED: u8 = 3;
+/// Jumps from there on, for each of which there are places for those that are late and those that are overdue.
+const JUMPS_ANNOUNCED: u8 = 2;
+/// A jump that was announced for so many values is overdue: it will hardly come any more.
+const OVERDUE_TICKS: u16 = 8;
 const CELLS: usize = JUMPS * LEVELS;
 /// What one outcome adds to its bin.
 const UNIT: u16 = 16;
@@ -37,6 +45,7 @@ pub struct Costs {
 impl Costs {
     /// Share of requests that are bad at a utilisation: none up to the knee, then slowly more to 2 % at saturation, then all
     /// that is over.
+    #[inline]
     pub fn bad_share(&self, utilisation: f32) -> f32 {
         if utilisation <= self.knee {
             0.0
@@ -49,6 +58,7 @@ impl Costs {
     }
 
     /// Cost of bad requests, in replicas, at a load on a number of replicas.
+    #[inline]
     pub fn short(&self, load: f32, replicas: u32) -> f32 {
         let needed = load / self.capacity;
         self.bad * needed * self.bad_share(needed / replicas.max(1) as f32)
@@ -82,8 +92,8 @@ impl Cell {
         (usize::from(number) < CELLS).then_some(Self(number))
     }
 
-    /// From what was said, the load now, and whether what the method said for now has not come.
-    pub fn of(said: f32, now: f32, is_disappointed: bool, costs: &Costs) -> Self {
+    /// From what was said, the load now, and for how many values in a row what the method had said for then has not come.
+    pub fn of(said: f32, now: f32, in_vain: u16, costs: &Costs) -> Self {
         let jump = match (said + costs.capacity) / (now + costs.capacity) {
             j if j < 0.8 => 0,
             j if j < 1.1 => 1,
@@ -91,29 +101,42 @@ impl Cell {
             j if j < 2.2 => 3,
             _ => 4,
         };
-        let jump = if is_disappointed && jump >= 3 { jump + 2 } else { jump };
+        let lateness = match in_vain {
+            0 => 0,
+            1..OVERDUE_TICKS => 1,
+            _ => 2,
+        };
+        let place = if jump >= JUMP_ANNOUNCED { jump + lateness * JUMPS_ANNOUNCED } else { jump };
         let level = match said / costs.capacity {
             l if l < 2.0 => 0,
             l if l < 8.0 => 1,
             _ => 2,
         };
-        Self(jump * LEVELS as u8 + level)
+        Self(place * LEVELS as u8 + level)
     }
 }
 
+#[inline]
 fn bin_of(ratio: f32) -> usize {
     let place = ((ratio.max(1e-9).ln() / FINEST).asinh() * SPREAD).round() as i32;
     (place.clamp(-MIDDLE, MIDDLE) + MIDDLE) as usize
 }
 
-fn ratio_of(bin: usize) -> f32 {
-    (FINEST * ((bin as i32 - MIDDLE) as f32 / SPREAD).sinh()).exp()
-}
+/// The ratio each bin stands for.
+static RATIOS: LazyLock<[f32; BINS]> =
+    LazyLock::new(|| std::array::from_fn(|bin| (FINEST * ((bin as i32 - MIDDLE) as f32 / SPREAD).sinh()).exp()));
+
+/// The first guess, as chances.
+static GUESSES: LazyLock<[f32; BINS]> = LazyLock::new(|| {
+    let guesses: [f32; BINS] = std::array::from_fn(guess);
+    let sum: f32 = guesses.iter().sum();
+    guesses.map(|g| g / sum)
+});
 
 /// The first guess, before anything was seen: near 1, with long tails.
 fn guess(bin: usize) -> f32 {
-    let log = ratio_of(bin).ln();
-    let width = if bin == 0 || bin == BINS - 1 { 0.0 } else { (ratio_of(bin + 1) / ratio_of(bin - 1)).ln() / 2.0 };
+    let log = RATIOS[bin].ln();
+    let width = if bin == 0 || bin == BINS - 1 { 0.0 } else { (RATIOS[bin + 1] / RATIOS[bin - 1]).ln() / 2.0 };
     if log.abs() > 1.1 { 0.0 } else { width / (1.0 + (log / 0.05).powi(2)) }
 }
 
@@ -140,13 +163,11 @@ impl LoadErrors {
             }
         }
         let unit = f32::from(UNIT);
-        let guesses: [f32; BINS] = std::array::from_fn(guess);
-        let guess_sum: f32 = guesses.iter().sum();
         let all_sum: f32 = all.iter().sum::<f32>() / unit;
         let own = &self.counts[cell.0 as usize * BINS..][..BINS];
         let own_sum = own.iter().map(|c| f32::from(*c)).sum::<f32>() / unit;
         std::array::from_fn(|bin| {
-            let guessed = GUESS_WEIGHT * guesses[bin] / guess_sum;
+            let guessed = GUESS_WEIGHT * GUESSES[bin];
             let pooled = (all[bin] / unit + guessed) / (all_sum + GUESS_WEIGHT);
             (f32::from(own[bin]) / unit + POOLED_WEIGHT * pooled) / (own_sum + POOLED_WEIGHT)
         })
@@ -167,22 +188,50 @@ impl LoadErrors {
         let chances = self.chances(cell);
         let mut outcomes = [(0.0f32, 0.0f32); BINS];
         for (bin, outcome) in outcomes.iter_mut().enumerate() {
-            let came = (said + costs.capacity) * ratio_of(bin) - costs.capacity;
+            let came = (said + costs.capacity) * RATIOS[bin] - costs.capacity;
             *outcome = (came.clamp(0.0, top), chances[bin]);
         }
+        let carried = costs.capacity * costs.knee;
         let short = |replicas: u32| {
-            let carried = replicas as f32 * costs.capacity * costs.knee;
-            let over = outcomes.iter().filter(|(came, _)| *came > carried);
+            let most_carried = replicas as f32 * carried;
+            let over = outcomes.iter().rev().take_while(|(came, _)| *came > most_carried).filter(|o| o.1 > 0.0);
             over.map(|(came, chance)| chance * costs.short(*came, replicas)).sum::<f32>()
         };
-        let enough = ((top / (costs.capacity * costs.knee)).ceil() as u32).clamp(1, most.max(1));
+        let enough = ((top / carried).ceil() as u32).clamp(1, most.max(1));
+        // What one more replica saves falls as replicas are added: where it is worth it no more is found in leaps from
+        // where it is likely, and then by halving.
+        let saves = |replicas: u32| short(replicas) - short(replicas + 1);
+        let mut likely = ((said / carried).ceil() as u32).clamp(1, enough);
         idle.map(|price| {
-            // What one more replica saves falls as replicas are added, so that halving finds where it is worth it no more.
-            let (mut low, mut high) = (1u32, enough);
+            let (mut low, mut high) = (1, enough);
+            let mut leap = 1;
+            if saves(likely) > price {
+                low = (likely + 1).min(enough);
+                while low + leap < high {
+                    if saves(low + leap) > price {
+                        low += leap + 1
+                    } else {
+                        high = low + leap
+                    }
+                    leap *= 2;
+                }
+                low = low.min(high);
+            } else {
+                high = likely;
+                while high > low + leap {
+                    if saves(high - leap) > price {
+                        low = high - leap + 1
+                    } else {
+                        high -= leap
+                    }
+                    leap *= 2;
+                }
+            }
             while low < high {
                 let middle = low + (high - low) / 2;
-                if short(middle) - short(middle + 1) > price { low = middle + 1 } else { high = middle }
+                if saves(middle) > price { low = middle + 1 } else { high = middle }
             }
+            likely = low;
             low
         })
     }

@@ -124,7 +124,12 @@ impl LoadHistory {
 
     fn codes_in(&self, from: i64, to: i64) -> impl Iterator<Item = u8> + '_ {
         let oldest = self.first_minute.max(self.last_minute - MINUTES as i64 + 1);
-        (from.max(oldest)..=to.min(self.last_minute)).map(|m| self.codes[self.place(m)]).filter(|c| *c != UNKNOWN)
+        let (from, to) = (from.max(oldest), to.min(self.last_minute));
+        let count = usize::try_from(to - from + 1).unwrap_or(0).min(MINUTES);
+        let first = self.place(from);
+        let tail = &self.codes[first..(first + count).min(MINUTES)];
+        let head = &self.codes[..count - tail.len()];
+        tail.iter().chain(head).copied().filter(|c| *c != UNKNOWN)
     }
 
     /// Its parts, for storing.

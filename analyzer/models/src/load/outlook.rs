@@ -15,7 +15,7 @@ const CLIP_LOW: f32 = 0.3;
 /// … up to this multiple of it.
 const CLIP_HIGH: f32 = 4.0;
 /// Capacity is given back only when it will not be needed for this long, in minutes.
-const KEEP_MINUTES: i64 = 10;
+const KEEP_MINUTES: i64 = 6;
 /// Days whose median is the profile.
 const DAYS_MEDIAN: usize = 3;
 /// Days whose highest is a surge that may come again.
@@ -65,7 +65,7 @@ impl LoadMethod {
 pub struct Outlook {
     /// Load when capacity asked for now has come.
     pub soon: f32,
-    /// The highest load from now until ten minutes later than that.
+    /// The highest load from now until six minutes later than that.
     pub later: f32,
 }
 
