@@ -43,6 +43,8 @@ const CROWD_FACTOR: f32 = 1.5;
 const CROWD_REPLICAS: f32 = 2.0;
 /// … and may still grow: this share of it is provided for.
 const CROWD_SHARE: f32 = 1.05;
+/// An unknown load is foreseen for this long, in ticks: fifteen minutes.
+const FORESEEN_TICKS: i64 = 60;
 /// Measured load counts for this long as a need that is given back slowly, in minutes.
 const MEASURED_MINUTES: i64 = 20;
 
@@ -75,8 +77,6 @@ pub struct Predictor {
     history: LoadHistory,
     errors: Vec<LoadErrors>,
     said: Vec<Said>,
-    /// For how many ticks each method has said a load for now that has not come.
-    in_vain: [u16; METHODS.len()],
     candidates: Vec<Candidate>,
     holds: Vec<Hold>,
     measured: Hold,
@@ -113,7 +113,6 @@ impl Predictor {
             history: LoadHistory::new(tick.div_euclid(TICKS_PER_MINUTE), costs.capacity / 64.0),
             errors: vec![LoadErrors::default(); METHODS.len()],
             said: Vec::new(),
-            in_vain: [0; METHODS.len()],
             candidates: Vec::new(),
             holds: vec![Hold::default(); KINDS * PRICES.len() * HOLDS.len()],
             measured: Hold::default(),
@@ -165,11 +164,14 @@ impl Predictor {
     /// Takes in a round. Does nothing more than once in fifteen seconds.
     pub fn tick(&mut self, seen: &Seen<'_>, costs: &Costs) {
         let tick = seen.now.div_euclid(TICK_MS);
-        let Some(load) = seen.load.filter(|_| tick > self.last_tick) else { return };
+        let Some(load) = seen.load else { return self.foresee(tick, seen, costs) };
+        if tick <= self.last_tick {
+            return;
+        }
         self.last_tick = tick;
         self.seen_ticks = self.seen_ticks.saturating_add(1);
         let load = load as f32;
-        let delay_ticks = (seen.delay_ms.saturating_add(TICK_MS - 1) / TICK_MS).clamp(0, DELAY_TICKS_MAX);
+        let delay_ticks = delay_ticks(seen);
         self.history.push(tick.div_euclid(TICKS_PER_MINUTE), load);
         let looks = outlook(&self.history, tick, delay_ticks, seen.days);
         let cells = self.learn(tick, delay_ticks, load, &looks, costs);
@@ -200,6 +202,21 @@ impl Predictor {
         });
     }
 
+    /// Goes on from the last load that was believed, for as long as an unknown one usually lasts: what comes at this time
+    /// every day comes also when nobody sees it. Nothing is learnt, and nothing planned is given back.
+    fn foresee(&mut self, tick: i64, seen: &Seen<'_>, costs: &Costs) {
+        let Some(wish) = self.wish.filter(|_| (1..=FORESEEN_TICKS).contains(&(tick - self.last_tick))) else { return };
+        let delay_ticks = delay_ticks(seen);
+        let looks = outlook(&self.history, tick, delay_ticks, seen.days);
+        let now = self.history.mean_recent(2);
+        let cells = std::array::from_fn(|method| Cell::of(looks[method].soon, now, false, costs));
+        let most = seen.max.min(u32::from(u16::MAX));
+        let (kind, price, _) = parts(usize::from(self.chosen));
+        let (up, keep) = self.needs(&looks, &cells, now, costs, most)[kind][price];
+        let soon = looks.get(kind).map_or(now, |l| l.soon);
+        self.wish = Some(Wish { up: u32::from(up), keep: wish.keep.max(u32::from(keep)), soon, chosen: self.chosen });
+    }
+
     /// Learns from the forecasts that come due now, and remembers those that are made now.
     fn learn(
         &mut self,
@@ -221,9 +238,7 @@ impl Predictor {
         let cells = std::array::from_fn(|method| {
             let said_for_now = past.map_or(load, |p| p.loads[method]);
             let is_off = (said_for_now + costs.capacity) > DISAPPOINTED * (load + costs.capacity);
-            let in_vain = &mut self.in_vain[method];
-            *in_vain = if is_off { in_vain.saturating_add(1) } else { 0 };
-            Cell::of(looks[method].soon, now, *in_vain, costs)
+            Cell::of(looks[method].soon, now, is_off, costs)
         });
         self.said.push(Said { tick, loads: looks.map(|l| l.soon), cells });
         cells
@@ -286,6 +301,11 @@ impl Predictor {
         self.fell_back = !is_naive(chosen) && self.candidates[chosen].recent > WORSE_SHARE * naive.1.recent;
         self.chosen = if self.fell_back { naive.0 } else { chosen } as u16;
     }
+}
+
+/// The start-up delay in ticks, rounded up.
+fn delay_ticks(seen: &Seen<'_>) -> i64 {
+    (seen.delay_ms.saturating_add(TICK_MS - 1) / TICK_MS).clamp(0, DELAY_TICKS_MAX)
 }
 
 /// Kind, price and time to hold of a candidate.

@@ -102,7 +102,6 @@ impl Predictor {
             said.loads.iter().for_each(|v| out.f32(*v));
             said.cells.iter().for_each(|c| out.u8(c.number()));
         }
-        self.in_vain.iter().for_each(|t| out.u16(*t));
         out.count(self.candidates.len());
         for candidate in &self.candidates {
             out.u16(candidate.replicas);
@@ -152,10 +151,6 @@ impl Predictor {
             }
             Some(said)
         })?;
-        let mut in_vain = [0; METHODS.len()];
-        for ticks in &mut in_vain {
-            *ticks = input.u16()?;
-        }
         let candidates = input.list(CANDIDATES, |input| {
             let mut candidate = Candidate {
                 replicas: input.u16()?,
@@ -193,7 +188,6 @@ impl Predictor {
             history,
             errors,
             said,
-            in_vain,
             candidates,
             holds,
             measured,

@@ -113,3 +113,22 @@ fn property_07_a_crowd_is_answered_in_one_call() {
         assert!(later <= first, "{later} after {first}");
     }
 }
+
+#[test]
+fn what_comes_every_hour_is_prepared_for_while_the_load_is_unknown() {
+    let mut planner = Predictor::new(0, &COSTS);
+    let blind = 61 * TICKS_PER_HOUR - 24;
+    for tick in 0..blind {
+        feed(&mut planner, tick, Some(hourly(tick)));
+    }
+    let before = planner.clone();
+    for tick in blind..61 * TICKS_PER_HOUR - 6 {
+        feed(&mut planner, tick, None);
+    }
+    let wish = planner.wish().expect("loads were seen");
+    assert!(wish.up >= 10, "{wish:?} {}", planner.words());
+    // Nothing was learnt, and an hour later nothing is foreseen any more.
+    assert_eq!((&planner.candidates, &planner.history), (&before.candidates, &before.history));
+    feed(&mut planner, 62 * TICKS_PER_HOUR, None);
+    assert_eq!(planner.wish(), Some(wish));
+}

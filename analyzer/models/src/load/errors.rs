@@ -10,15 +10,13 @@ const MIDDLE: i32 = 16;
 const FINEST: f32 = 0.01;
 /// Bins per unit of the area sine, on which ratios are spread.
 const SPREAD: f32 = 2.5;
-/// Circumstances that are told apart: how much more than now was said and for how long in vain, and at what load.
-const JUMPS: usize = 9;
+/// Circumstances that are told apart: how much more than now was said, whether in vain so far, and at what load.
+const JUMPS: usize = 6;
 const LEVELS: usize = 3;
 /// From this jump on it matters whether it is late.
-const JUMP_ANNOUNCED: u8 = 3;
-/// Jumps from there on, for each of which there are places for those that are late and those that are overdue.
+const JUMP_ANNOUNCED: u8 = 2;
+/// Jumps from there on, for each of which there is a place for those that are late.
 const JUMPS_ANNOUNCED: u8 = 2;
-/// A jump that was announced for so many values is overdue: it will hardly come any more.
-const OVERDUE_TICKS: u16 = 8;
 const CELLS: usize = JUMPS * LEVELS;
 /// What one outcome adds to its bin.
 const UNIT: u16 = 16;
@@ -92,21 +90,16 @@ impl Cell {
         (usize::from(number) < CELLS).then_some(Self(number))
     }
 
-    /// From what was said, the load now, and for how many values in a row what the method had said for then has not come.
-    pub fn of(said: f32, now: f32, in_vain: u16, costs: &Costs) -> Self {
+    /// From what was said (no method says less than the load now), the load now, and whether what the method said for now has
+    /// not come.
+    pub fn of(said: f32, now: f32, is_late: bool, costs: &Costs) -> Self {
         let jump = match (said + costs.capacity) / (now + costs.capacity) {
-            j if j < 0.8 => 0,
-            j if j < 1.1 => 1,
-            j if j < 1.4 => 2,
-            j if j < 2.2 => 3,
-            _ => 4,
+            j if j < 1.1 => 0,
+            j if j < 1.4 => 1,
+            j if j < 2.2 => 2,
+            _ => 3,
         };
-        let lateness = match in_vain {
-            0 => 0,
-            1..OVERDUE_TICKS => 1,
-            _ => 2,
-        };
-        let place = if jump >= JUMP_ANNOUNCED { jump + lateness * JUMPS_ANNOUNCED } else { jump };
+        let place = if is_late && jump >= JUMP_ANNOUNCED { jump + JUMPS_ANNOUNCED } else { jump };
         let level = match said / costs.capacity {
             l if l < 2.0 => 0,
             l if l < 8.0 => 1,
