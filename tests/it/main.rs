@@ -8,5 +8,6 @@ mod closed_loop;
 mod configuration;
 mod kill9;
 mod lifecycle;
+mod memory_limit;
 mod safety;
 mod tidy;

@@ -1,6 +1,7 @@
 //! The harness of the whole-program tests: a real `tidewatch` process on a free port, in a folder of its own.
 
 pub mod dockerd;
+pub mod memory;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

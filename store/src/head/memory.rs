@@ -9,7 +9,7 @@ use vocab::{Labels, MemoryPool, MemoryReservation};
 use super::series::Series;
 
 /// Part of the share up to which new series are taken; known ones may fill the rest with samples.
-const SERIES_PERCENT: usize = 60;
+const SERIES_PERCENT: usize = 75;
 
 /// Part of the share at which samples are moved into blocks.
 const FLUSH_PERCENT: usize = 70;

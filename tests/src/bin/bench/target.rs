@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use demo::servers::{Server, free_port, wait_for};
+use demo::servers::{Server, free_port};
+use tests::memory::PeakMemory;
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,7 @@ impl Program {
                 let mut command = Command::new("victoria-metrics");
                 command.arg(format!("-storageDataPath={}", data.display()));
                 command.arg(format!("-httpListenAddr=127.0.0.1:{port}"));
+                command.arg(format!("-promscrape.config={}", config.display()));
                 command.args(["-retentionPeriod=100y", "-search.latencyOffset=0s", "-loggerLevel=WARN"]);
                 command
             }
@@ -74,46 +76,79 @@ impl Program {
     }
 }
 
+/// How often anonymous memory is looked at.
+const MEMORY_EVERY: Duration = Duration::from_millis(50);
+/// A program that spends less of a second than this is idle.
+const IDLE_BELOW: f64 = 0.05;
+/// Programs that never rest are not waited for longer.
+const IDLE_WITHIN: Duration = Duration::from_secs(15);
+
 /// A running program.
 #[derive(Debug)]
 pub(crate) struct Target {
     program: Program,
     dir: PathBuf,
-    base: String,
+    asker: Asker,
     server: Server,
+    memory: PeakMemory,
+}
+
+/// Asks a program over HTTP.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    base: String,
     client: reqwest::Client,
 }
 
-/// What it has cost so far.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cost {
-    /// CPU seconds, user and system.
-    pub(crate) cpu_seconds: f64,
-    /// Anonymous resident memory in MiB.
-    pub(crate) anon_mib: f64,
-}
-
 impl Target {
-    /// Starts a program.
+    /// Starts a program with a configuration (Prometheus's form).
     ///
     /// # Errors
     /// When it does not come up.
-    pub(crate) async fn start(program: Program, dir: &Path) -> Result<Self> {
+    pub(crate) async fn start(program: Program, dir: &Path, config: &str) -> Result<Self> {
         let port = free_port()?;
-        let config = dir.join("empty.yml");
-        std::fs::write(&config, "global: {}\n")?;
-        let mut command = program.command(dir, &config, port)?;
+        let file = dir.join("bench.yml");
+        std::fs::write(&file, format!("global: {{}}\n{config}"))?;
+        let mut command = program.command(dir, &file, port)?;
         let server = Server::start(program.name(), &mut command, &dir.join("log"), Duration::from_secs(60))?;
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?;
-        let base = format!("http://127.0.0.1:{port}");
-        let target = Self { program, dir: dir.to_owned(), base, server, client };
-        wait_for("ready", Duration::from_secs(60), || async {
-            let answer = target.client.get(format!("{}{}", target.base, program.ready_path())).send().await;
-            matches!(answer, Ok(a) if a.status().is_success())
-        })
-        .await
-        .with_context(|| std::fs::read_to_string(dir.join("log")).unwrap_or_default())?;
+        let asker = Asker { base: format!("http://127.0.0.1:{port}"), client };
+        let memory = PeakMemory::watch(server.pid(), MEMORY_EVERY);
+        let target = Self { program, dir: dir.to_owned(), asker, server, memory };
+        // Ten times a second would hide what the fast ones need.
+        wait_until(Duration::from_secs(60), || target.asker.get(program.ready_path(), &[]))
+            .await
+            .with_context(|| std::fs::read_to_string(dir.join("log")).unwrap_or_default())?;
         Ok(target)
+    }
+
+    /// Something that asks it, for a task of its own.
+    pub(crate) fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+
+    /// The most anonymous memory it was seen with, MiB.
+    pub(crate) fn peak_anon_mib(&self) -> f64 {
+        self.memory.mib()
+    }
+
+    /// Waits until it has nothing left to do.
+    ///
+    /// # Errors
+    /// When /proc cannot be read.
+    #[allow(clippy::disallowed_methods, reason = "watches a real process")]
+    pub(crate) async fn idle(&self) -> Result<()> {
+        let began = Instant::now();
+        let mut before = self.cpu_seconds()?;
+        while began.elapsed() < IDLE_WITHIN {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.cpu_seconds()?;
+            if now - before < IDLE_BELOW {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 
     /// Sends a body.
@@ -121,7 +156,7 @@ impl Target {
     /// # Errors
     /// When it is not answered with 2xx.
     pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<()> {
-        let mut request = self.client.post(format!("{}{path}", self.base)).body(body);
+        let mut request = self.asker.client.post(format!("{}{path}", self.asker.base)).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -132,17 +167,12 @@ impl Target {
         Ok(())
     }
 
-    /// Asks a path and gives the length of the answer.
+    /// Asks a path.
     ///
     /// # Errors
     /// When it is not answered with 2xx.
-    pub(crate) async fn get(&self, path: &str, params: &[(&str, &str)]) -> Result<usize> {
-        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), params)?;
-        let answer = self.client.get(url).send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        ensure!(status.is_success(), "{path} {params:?}: {status}: {text}");
-        Ok(text.len())
+    pub(crate) async fn get(&self, path: &str, params: &[(&str, &str)]) -> Result<()> {
+        self.asker.get(path, params).await
     }
 
     /// Has everything moved into its files and merged, where a program has a way to ask for it; gives the bytes of the data folder.
@@ -170,26 +200,48 @@ impl Target {
     ///
     /// # Errors
     /// When it cannot be ended.
-    pub(crate) fn crash(mut self) -> Result<()> {
+    pub(crate) fn crash(&mut self) -> Result<()> {
         self.server.kill()
     }
 
-    /// What it has cost so far.
+    /// The CPU time it has spent, user and system, in seconds.
     ///
     /// # Errors
     /// When /proc cannot be read.
-    pub(crate) fn cost(&self) -> Result<Cost> {
-        let pid = self.server.pid();
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.server.pid()))?;
         let fields: Vec<&str> = stat.rsplit_once(')').context("an odd stat line")?.1.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let anon = status
-            .lines()
-            .find_map(|l| l.strip_prefix("RssAnon:"))
-            .and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
         // The kernel's clock tick has been 100 Hz on every Linux that this runs on.
-        Ok(Cost { cpu_seconds: ticks as f64 / 100.0, anon_mib: anon.unwrap_or(f64::NAN) / 1024.0 })
+        Ok(ticks as f64 / 100.0)
+    }
+}
+
+impl Asker {
+    /// Asks a path.
+    ///
+    /// # Errors
+    /// When it is not answered with 2xx.
+    pub(crate) async fn get(&self, path: &str, params: &[(&str, &str)]) -> Result<()> {
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), params)?;
+        let answer = self.client.get(url).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "{path} {params:?}: {status}: {text}");
+        Ok(())
+    }
+}
+
+/// Asks again and again until it is answered well.
+#[allow(clippy::disallowed_methods, reason = "waits for a real server")]
+async fn wait_until<F: Future<Output = Result<()>>>(within: Duration, mut ask: impl FnMut() -> F) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Ok(()) => return Ok(()),
+            Err(error) if began.elapsed() > within => return Err(error.context("not ready in time")),
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
     }
 }
 
