@@ -32,6 +32,7 @@ pub enum Autoscale {
         /// … until here; now by default.
         #[arg(long, value_name = "TIME", requires = "from")]
         to: Option<String>,
+        /// The server that has recorded it.
         #[command(flatten)]
         server: Server,
         /// Where to write a page with a plot.

@@ -9,11 +9,11 @@ mod target;
 mod wire;
 mod writes;
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use figures::{Figures, page};
-use target::{Program, Target};
+use target::Program;
 use writes::{HISTORY, LIVE, NEW};
 
 /// Repetitions where nothing else is said (`bench 3`).
@@ -46,11 +46,7 @@ async fn main() -> Result<()> {
 
 async fn metrics(program: Program, figures: &mut Figures) -> Result<()> {
     let dir = tests::scratch()?;
-    let mut taken = writes::run(LIVE, program, dir.path(), figures).await?;
-    taken.target.crash()?;
-    let (target, seconds) = started(program, dir.path()).await?;
-    taken.target = target;
-    figures.note("crash", "s from the start after kill -9 until ready", program, seconds);
+    let taken = writes::run(LIVE, program, dir.path(), figures).await?;
     queries::run(&taken, program, figures).await?;
     writes::note_disk(&taken, LIVE.name, program, figures).await?;
     drop(taken);
@@ -59,14 +55,8 @@ async fn metrics(program: Program, figures: &mut Figures) -> Result<()> {
         let taken = writes::run(shape, program, dir.path(), figures).await?;
         writes::note_disk(&taken, shape.name, program, figures).await?;
     }
+    writes::crash(program, tests::scratch()?.path(), figures).await?;
     scrape::run(program, tests::scratch()?.path(), figures).await
-}
-
-#[allow(clippy::disallowed_methods, reason = "measures real time")]
-async fn started(program: Program, dir: &std::path::Path) -> Result<(Target, f64)> {
-    let began = Instant::now();
-    let target = Target::start(program, dir, "").await?;
-    Ok((target, began.elapsed().as_secs_f64()))
 }
 
 /// The time now in Unix milliseconds.
@@ -80,7 +70,7 @@ fn workloads() -> String {
         |shape: writes::Shape| format!("`{}` {} series × {} samples", shape.name, shape.num_series, shape.num_times);
     format!(
         "Workloads: {} by remote write, every series each 15 s; {}, half an hour of a series at a time; {}; `scrape` 10 targets × \
-         10,000 series each second; `query` on the live data after a kill -9; `logs` 200,000 lines.",
+         10,000 series each second; `query` on the live data; `crash` a kill -9 right after the last answer; `logs` 200,000 lines.",
         told(LIVE),
         told(HISTORY),
         told(NEW)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::figures::{Figures, median};
-use crate::target::{Program, Target};
+use crate::target::{Asker, Program};
 use crate::writes::Taken;
 
 const REPETITIONS: usize = 15;
@@ -33,6 +33,7 @@ const QUERIES: &[(&str, &str, bool)] = &[
 pub(crate) async fn run(taken: &Taken, program: Program, figures: &mut Figures) -> Result<()> {
     let (start, end) = (taken.first_ms as f64 / 1e3, taken.last_ms as f64 / 1e3);
     let (start, end, at) = (start.to_string(), end.to_string(), (end - 5.0).to_string());
+    let asker = taken.target.asker();
     for (name, query, range) in QUERIES {
         let mut params = vec![("query", *query)];
         params.extend(program.query_params());
@@ -46,30 +47,30 @@ pub(crate) async fn run(taken: &Taken, program: Program, figures: &mut Figures) 
         let mut times = Vec::new();
         for _ in 0..REPETITIONS {
             let asked = Instant::now();
-            taken.target.get(path, &params).await?;
+            asker.query(path, &params).await?;
             times.push(asked.elapsed().as_secs_f64() * 1e3);
         }
         figures.note("query", &format!("p50 ms: {name}"), program, median(&mut times));
     }
-    let per_second = clients(&taken.target, program, &at).await?;
+    let per_second = clients(&asker, program, &at).await?;
     figures.note("query", "instant queries/s of 8 clients", program, per_second);
     Ok(())
 }
 
 #[allow(clippy::disallowed_methods, reason = "measures real time")]
-async fn clients(target: &Target, program: Program, at: &str) -> Result<f64> {
+async fn clients(asker: &Asker, program: Program, at: &str) -> Result<f64> {
     let answered = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..CLIENTS {
-        let (asker, answered, at) = (target.asker(), answered.clone(), at.to_owned());
+        let (asker, answered, at) = (asker.clone(), answered.clone(), at.to_owned());
         clients.spawn(async move {
             let mut host = client;
             while began.elapsed() < CLIENTS_FOR {
                 let query = format!(r#"bench_level_0{{host="host-{host:05}",index="0"}}"#);
                 let mut params = vec![("query", query.as_str()), ("time", at.as_str())];
                 params.extend(program.query_params());
-                asker.get("/api/v1/query", &params).await?;
+                asker.query("/api/v1/query", &params).await?;
                 answered.fetch_add(1, Ordering::Relaxed);
                 host = (host + CLIENTS) % 200;
             }

@@ -76,6 +76,8 @@ impl Program {
     }
 }
 
+/// VictoriaMetrics writes what it holds in memory every five seconds.
+const DISK_WITHIN: Duration = Duration::from_secs(6);
 /// How often anonymous memory is looked at.
 const MEMORY_EVERY: Duration = Duration::from_millis(50);
 /// A program that spends less of a second than this is idle.
@@ -179,6 +181,7 @@ impl Target {
     ///
     /// # Errors
     /// When it refuses.
+    #[allow(clippy::disallowed_methods, reason = "watches a real process")]
     pub(crate) async fn settle(&self) -> Result<Option<u64>> {
         match self.program {
             Program::Prometheus => return Ok(None),
@@ -188,11 +191,13 @@ impl Target {
                 }
             }
             Program::VictoriaMetrics => {
-                for path in ["/internal/force_flush", "/internal/force_merge"] {
-                    self.get(path, &[]).await?;
-                }
+                self.get("/internal/force_flush", &[]).await?;
+                // That makes samples searchable; they go to disk a few seconds later.
+                tokio::time::sleep(DISK_WITHIN).await;
+                self.get("/internal/force_merge", &[]).await?;
             }
         }
+        self.idle().await?;
         Ok(Some(bytes_below(&self.dir.join("data"))?))
     }
 
@@ -223,12 +228,26 @@ impl Asker {
     /// # Errors
     /// When it is not answered with 2xx.
     pub(crate) async fn get(&self, path: &str, params: &[(&str, &str)]) -> Result<()> {
+        self.text(path, params).await.map(drop)
+    }
+
+    /// Asks a query, whose answer must hold something: an empty one is quick for the wrong reason.
+    ///
+    /// # Errors
+    /// When it is not answered with 2xx, or with nothing.
+    pub(crate) async fn query(&self, path: &str, params: &[(&str, &str)]) -> Result<String> {
+        let text = self.text(path, params).await?;
+        ensure!(!text.contains("\"result\":[]"), "{path} {params:?}: an empty answer");
+        Ok(text)
+    }
+
+    async fn text(&self, path: &str, params: &[(&str, &str)]) -> Result<String> {
         let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), params)?;
         let answer = self.client.get(url).send().await?;
         let status = answer.status();
         let text = answer.text().await?;
         ensure!(status.is_success(), "{path} {params:?}: {status}: {text}");
-        Ok(())
+        Ok(text)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::data::{self, Series};
 use crate::figures::Figures;
@@ -49,27 +49,54 @@ pub(crate) struct Taken {
 ///
 /// # Errors
 /// When it does not start or refuses a request.
-#[allow(clippy::disallowed_methods, reason = "measures real time")]
 pub(crate) async fn run(shape: Shape, program: Program, dir: &Path, figures: &mut Figures) -> Result<Taken> {
     let target = Target::start(program, dir, "").await?;
+    let before = target.cpu_seconds()?;
+    let (taken, waited) = send_all(shape, target).await?;
+    taken.target.idle().await?;
+    let spent = taken.target.cpu_seconds()? - before;
+    figures.note(shape.name, "CPU s per million samples", program, spent / taken.samples * 1e6);
+    figures.note(shape.name, "thousand samples/s, one sender", program, taken.samples / waited.as_secs_f64() / 1e3);
+    figures.note(shape.name, "peak anonymous memory, MiB", program, taken.target.peak_anon_mib());
+    Ok(taken)
+}
+
+/// Ends a program as a crash would right after the last acknowledged request of live data, starts it again, and notes how long
+/// that takes and how much is still there.
+///
+/// # Errors
+/// When it does not start or refuses a request.
+#[allow(clippy::disallowed_methods, reason = "measures real time")]
+pub(crate) async fn crash(program: Program, dir: &Path, figures: &mut Figures) -> Result<()> {
+    let (mut taken, _) = send_all(LIVE, Target::start(program, dir, "").await?).await?;
+    taken.target.crash()?;
+    let began = Instant::now();
+    let target = Target::start(program, dir, "").await?;
+    let count = r#"sum(count_over_time({job="bench"}[1h]))"#;
+    let at = (taken.last_ms as f64 / 1e3).to_string();
+    let text = target.asker().query("/api/v1/query", &[("query", count), ("time", &at)]).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let answer: serde_json::Value = serde_json::from_str(&text)?;
+    let count = answer["data"]["result"][0]["value"][1].as_str().and_then(|c| c.parse::<f64>().ok());
+    let kept = count.context("no count")? / taken.samples;
+    figures.note("crash", "s from the start after kill -9 until all is counted", program, seconds);
+    figures.note("crash", "% of the acknowledged samples still there", program, kept * 100.0);
+    Ok(())
+}
+
+async fn send_all(shape: Shape, target: Target) -> Result<(Taken, Duration)> {
     let mut series = data::series("bench", shape.num_series);
     let last_ms = now_ms()?;
     let first_ms = last_ms - STEP_MS * (i64::try_from(shape.num_times)? - 1);
     let times: Vec<i64> = (0..i64::try_from(shape.num_times)?).map(|n| first_ms + STEP_MS * n).collect();
-    let before = target.cpu_seconds()?;
     let mut waited = Duration::ZERO;
     for times in times.chunks(shape.times_per_request) {
         for part in series.chunks_mut(shape.series_per_request) {
             waited += send(&target, part, times).await?;
         }
     }
-    target.idle().await?;
     let samples = shape.num_series as f64 * shape.num_times as f64;
-    let spent = target.cpu_seconds()? - before;
-    figures.note(shape.name, "CPU s per million samples", program, spent / samples * 1e6);
-    figures.note(shape.name, "thousand samples/s, one sender", program, samples / waited.as_secs_f64() / 1e3);
-    figures.note(shape.name, "peak anonymous memory, MiB", program, target.peak_anon_mib());
-    Ok(Taken { target, first_ms, last_ms, samples })
+    Ok((Taken { target, first_ms, last_ms, samples }, waited))
 }
 
 #[allow(clippy::disallowed_methods, reason = "measures real time")]
