@@ -241,7 +241,11 @@ impl Asker {
         Ok(text)
     }
 
-    async fn text(&self, path: &str, params: &[(&str, &str)]) -> Result<String> {
+    /// Asks a path and gives what it answers.
+    ///
+    /// # Errors
+    /// When it is not answered with 2xx.
+    pub(crate) async fn text(&self, path: &str, params: &[(&str, &str)]) -> Result<String> {
         let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), params)?;
         let answer = self.client.get(url).send().await?;
         let status = answer.status();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::data::{self, Series};
 use crate::figures::Figures;
@@ -74,11 +74,12 @@ pub(crate) async fn crash(program: Program, dir: &Path, figures: &mut Figures) -
     let target = Target::start(program, dir, "").await?;
     let count = r#"sum(count_over_time({job="bench"}[1h]))"#;
     let at = (taken.last_ms as f64 / 1e3).to_string();
-    let text = target.asker().query("/api/v1/query", &[("query", count), ("time", &at)]).await?;
+    let text = target.asker().text("/api/v1/query", &[("query", count), ("time", &at)]).await?;
     let seconds = began.elapsed().as_secs_f64();
     let answer: serde_json::Value = serde_json::from_str(&text)?;
-    let count = answer["data"]["result"][0]["value"][1].as_str().and_then(|c| c.parse::<f64>().ok());
-    let kept = count.context("no count")? / taken.samples;
+    // Without any sample there is nothing to sum.
+    let count = answer["data"]["result"][0]["value"][1].as_str().map_or(Ok(0.0), str::parse::<f64>)?;
+    let kept = count / taken.samples;
     figures.note("crash", "s from the start after kill -9 until all is counted", program, seconds);
     figures.note("crash", "% of the acknowledged samples still there", program, kept * 100.0);
     Ok(())
