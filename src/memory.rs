@@ -11,7 +11,7 @@ pub const LIMIT_BYTES_MIN: usize = 128 * 1024 * 1024;
 
 /// The shares of the budget by name; the rest is for code, stacks, blocks that are being written and what else no share counts.
 pub const SHARES: &[(&str, f64)] =
-    &[("head", 0.48), ("queries", 0.19), ("logs", 0.08), ("caches", 0.05), ("ingest", 0.05)];
+    &[("head", 0.48), ("queries", 0.22), ("logs", 0.08), ("caches", 0.05), ("ingest", 0.05)];
 
 /// Reads a size: bytes, or a number with kB, MB, GB (powers of ten) or KiB, MiB, GiB (powers of two).
 ///
