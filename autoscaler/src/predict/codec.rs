@@ -182,19 +182,8 @@ impl Predictor {
             _ => Some(Wish { up: input.u32()?, keep: input.u32()?, soon: input.f32()?, chosen: input.u16()? }),
         };
         let is_whole = input.0.is_empty();
-        let read = Self {
-            last_tick,
-            seen_ticks,
-            history,
-            errors,
-            said,
-            candidates,
-            holds,
-            measured,
-            chosen,
-            fell_back,
-            wish,
-        };
+        let read =
+            Self { last_tick, seen_ticks, history, errors, said, candidates, holds, measured, chosen, fell_back, wish };
         is_whole.then_some(read)
     }
 }
