@@ -301,8 +301,8 @@ async fn open_stores(
     let mut metrics_config = MetricStoreConfig::new(dir.to_path_buf());
     metrics_config.tenants = Arc::clone(limits);
     metrics_config.fsync = storage.fsync;
-    metrics_config.retention_bytes = storage.metrics_retention_bytes.unwrap_or(default_bytes);
-    metrics_config.retention_time = storage.metrics_retention_age;
+    metrics_config.retention_bytes = storage.metrics.bytes.unwrap_or(default_bytes);
+    metrics_config.retention_time = storage.metrics.age;
     if let Some(count) = storage.exemplars_max {
         metrics_config.exemplars_max = count;
     }
@@ -319,8 +319,8 @@ async fn open_stores(
     metrics.start();
     let logs_config = LogStoreConfig {
         fsync: storage.fsync,
-        retention_bytes: Some(storage.logs_retention_bytes.unwrap_or(default_bytes)),
-        retention_age: storage.logs_retention_age,
+        retention_bytes: Some(storage.logs.bytes.unwrap_or(default_bytes)),
+        retention_age: storage.logs.age,
         ..LogStoreConfig::new(dir.join("logs"))
     };
     let logs =

@@ -2,6 +2,7 @@
 //!
 //! Every mistake is reported at once, each with file and line. A key that is not supported is refused by name.
 
+mod retention;
 mod sections;
 mod storage;
 mod tenants;
@@ -17,6 +18,7 @@ use vocab::{Labels, Problem, Problems};
 
 use crate::yaml::Document;
 
+pub use retention::Retention;
 pub use storage::StorageConfig;
 
 /// Most rule files that the patterns of `rule_files` may match.

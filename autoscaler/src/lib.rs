@@ -13,8 +13,8 @@
 //! Around it: `observe` asks the store, [`orchestrator`] is the plug point to what runs services (behind it
 //! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.
 //! `service_loop` drives the rounds of one service, `balance` those of one balancer, `inventory` writes down what runs,
-//! `capacity` learns how much a replica carries, `series` writes down what was done; `switches` are turned by people through `view`. [`Autoscaler`] starts and stops all of it from the
-//! configuration in [`config`]. [`step`] is the pipeline as a filter for simulators, [`replay`] runs it on a recorded load beside
+//! `capacity` learns how much a replica carries, `series` writes down what was done, `tickets` tell people; `switches` are
+//! turned by people through `view`. [`Autoscaler`] starts and stops all of it from the configuration in [`config`]. [`step`] is the pipeline as a filter for simulators, [`replay`] runs it on a recorded load beside
 //! others, of which [`hpa`] is one; [`import`] makes policies of what other scalers were told, [`metrics_api`] answers
 //! Kubernetes's metrics APIs. [`testing`] holds a fake orchestrator and the suites that every orchestrator must pass.
 
@@ -69,6 +69,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 pub mod threshold;
+mod tickets;
 pub mod verify;
 mod view;
 pub mod window;

@@ -8,9 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vocab::PortResult;
 use vocab::change_event::{ChangeEvent, ChangeKind};
 use vocab::error::chain;
-use vocab::ports::catalog::TicketFilter;
 use vocab::scaling::ScalingMode;
-use vocab::ticket::{Ticket, TicketEntry, TicketState};
 
 use crate::freeze_window;
 use crate::odd_replica::{OddState, Sample, judge};
@@ -18,9 +16,13 @@ use crate::orchestrator::Orchestrator;
 use crate::outside::Outside;
 use crate::policy::Policy;
 use crate::service_loop::{ACTOR, Shared};
+use crate::tickets::Draft;
 
 /// Namespace of what is remembered.
 const NAMESPACE: &str = "autoscaler-odd";
+
+/// What its tickets are about.
+const ODD: &str = "odd";
 
 /// How a service's replicas are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,42 +172,19 @@ impl OddWatch {
         }
     }
 
-    fn ticket_key(&self) -> String {
-        format!("autoscaler/{}/{}/odd", self.policy.cluster, self.policy.service)
-    }
-
     async fn alarm(&self, text: &str) -> PortResult<()> {
-        let now = self.shared.clock.now_ms();
-        let ticket = Ticket {
-            id: 0,
-            dedup_key: self.ticket_key(),
+        let draft = Draft {
+            what: ODD,
             title: format!("{} has an odd replica", self.policy.service),
-            severity: "warning".into(),
-            service: self.policy.service.clone(),
-            state: TicketState::Open,
-            owner: String::new(),
-            opened_at_ms: now,
-            updated_at_ms: now,
-            resolved_at_ms: None,
-            timeline: vec![TicketEntry { time_ms: now, actor: "tidewatch".into(), text: text.to_owned() }],
+            severity: "warning",
+            text,
             evidence: vec![self.watch.errors_query.clone(), self.watch.latency_query.clone()],
         };
-        self.shared.catalog.open_ticket(&self.shared.tenant, &ticket).await.map(|_opened| ())
+        self.shared.open_ticket(&self.policy, draft).await
     }
 
     async fn resolve(&self) -> PortResult<()> {
-        let (catalog, tenant) = (&self.shared.catalog, &self.shared.tenant);
-        let filter = TicketFilter {
-            states: vec![TicketState::Open, TicketState::Acknowledged],
-            dedup_key: Some(self.ticket_key()),
-            ..TicketFilter::default()
-        };
-        let text = "all replicas are alike again".to_owned();
-        let entry = TicketEntry { time_ms: self.shared.clock.now_ms(), actor: "tidewatch".into(), text };
-        for ticket in catalog.tickets(tenant, &filter).await? {
-            catalog.update_ticket(tenant, ticket.id, Some(TicketState::Resolved), None, &entry).await?;
-        }
-        Ok(())
+        self.shared.resolve_tickets(&self.policy, ODD, "all replicas are alike again").await
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use vocab::Problems;
 use vocab::duration::parse_duration;
 
-use crate::memory::parse_size;
+use super::retention::{RawRetention, Retention};
 use crate::yaml::Document;
 
 /// How long data is kept and how it is written.
@@ -16,14 +16,10 @@ pub struct StorageConfig {
     pub exemplars_max: Option<usize>,
     /// How far behind a series' newest sample a sample may come; `None` for the defaults of each way in.
     pub out_of_order_window: Option<Duration>,
-    /// Bytes of metric blocks that are kept; `None` for a share of the disk.
-    pub metrics_retention_bytes: Option<u64>,
-    /// Age up to which metric blocks are kept; by default only the size counts.
-    pub metrics_retention_age: Option<Duration>,
-    /// Bytes of log splits that are kept; `None` for a share of the disk.
-    pub logs_retention_bytes: Option<u64>,
-    /// Age up to which log splits are kept.
-    pub logs_retention_age: Option<Duration>,
+    /// How long metric blocks are kept; by default only the size counts, which is a share of the disk.
+    pub metrics: Retention,
+    /// How long log splits are kept; by default only the size counts, which is a share of the disk.
+    pub logs: Retention,
     /// When written records are forced onto the device.
     pub fsync: store::wal::FsyncPolicy,
 }
@@ -58,13 +54,6 @@ struct RawLogs {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct RawRetention {
-    time: Option<String>,
-    size: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 struct RawExemplars {
     max_exemplars: Option<i64>,
 }
@@ -76,25 +65,11 @@ const EXEMPLARS_MAX: i64 = 1_000_000;
 pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConfig {
     let raw: Raw = super::sections::pick(document, &["storage"], problems);
     let storage = raw.storage;
-    let mut duration = |text: &Option<String>, path: &str| match parse_duration(text.as_deref()?) {
-        Ok(duration) => Some(duration),
-        Err(message) => {
-            problems.add(path, message);
-            None
-        }
-    };
-    let out_of_order_window = duration(&storage.tsdb.out_of_order_time_window, "storage.tsdb.out_of_order_time_window");
-    let metrics_retention_age = duration(&storage.tsdb.retention.time, "storage.tsdb.retention.time");
-    let logs_retention_age = duration(&storage.logs.retention.time, "storage.logs.retention.time");
-    let mut size = |text: &Option<String>, path: &str| match parse_size(text.as_deref()?) {
-        Ok(bytes) => Some(bytes as u64),
-        Err(error) => {
-            problems.add(path, error.message());
-            None
-        }
-    };
-    let metrics_retention_bytes = size(&storage.tsdb.retention.size, "storage.tsdb.retention.size");
-    let logs_retention_bytes = size(&storage.logs.retention.size, "storage.logs.retention.size");
+    let out_of_order_window = storage.tsdb.out_of_order_time_window.as_deref().map(parse_duration).and_then(|parsed| {
+        parsed.map_err(|message| problems.add("storage.tsdb.out_of_order_time_window", message)).ok()
+    });
+    let metrics = storage.tsdb.retention.check("storage.tsdb.retention", problems);
+    let logs = storage.logs.retention.check("storage.logs.retention", problems);
     let exemplars_max = storage.exemplars.max_exemplars.map(|count| {
         if count > EXEMPLARS_MAX {
             problems.add("storage.exemplars.max_exemplars", format!("want at most {EXEMPLARS_MAX}, not {count}"));
@@ -114,10 +89,8 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
     StorageConfig {
         exemplars_max,
         out_of_order_window,
-        metrics_retention_bytes,
-        metrics_retention_age,
-        logs_retention_bytes,
-        logs_retention_age,
+        metrics,
+        logs,
         fsync,
     }
 }

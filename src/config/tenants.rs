@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use vocab::duration::parse_duration;
 use vocab::limits::{LimitsTable, TenantLimits};
 use vocab::{Problems, TenantId};
 
+use super::retention::RawRetention;
 use crate::memory::parse_size;
 use crate::yaml::Document;
 
@@ -35,13 +35,6 @@ struct RawLimits {
     max_body_size: Option<String>,
     max_decompressed_size: Option<String>,
     retention: RawRetention,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawRetention {
-    time: Option<String>,
-    size: Option<String>,
 }
 
 /// Checks `tenants`.
@@ -87,15 +80,7 @@ fn limits(raw: RawLimits, path: &str, problems: &mut Problems) -> TenantLimits {
     };
     let body_bytes = size(raw.max_body_size, "max_body_size");
     let decompressed_bytes = size(raw.max_decompressed_size, "max_decompressed_size");
-    let retention_bytes = size(raw.retention.size, "retention.size").map(|bytes| bytes as u64);
-    let retention_time = raw.retention.time.as_deref().map(parse_duration).and_then(|parsed| match parsed {
-        // Prometheus takes 0 for "whatever its age".
-        Ok(duration) => Some(duration).filter(|d| !d.is_zero()),
-        Err(message) => {
-            problems.add(format!("{path}.retention.time"), message);
-            None
-        }
-    });
+    let retention = raw.retention.check(&format!("{path}.retention"), problems);
     TenantLimits {
         series,
         labels_per_series,
@@ -105,7 +90,7 @@ fn limits(raw: RawLimits, path: &str, problems: &mut Problems) -> TenantLimits {
         samples_per_second,
         body_bytes,
         decompressed_bytes,
-        retention_time,
-        retention_bytes,
+        retention_time: retention.age,
+        retention_bytes: retention.bytes,
     }
 }

@@ -38,6 +38,16 @@ fn unsupported_and_unknown_sections_are_named() {
 }
 
 #[test]
+fn a_retention_of_zero_is_as_if_it_were_left_out() {
+    let text = "storage:\n  tsdb: {retention: {time: 0s, size: 0}}\n  logs: {retention: {time: 2d, size: 1GiB}}\ntenants: {defaults: {retention: {time: 0, size: 0B}}}\n";
+    let config = build(&Document::parse("t.yaml", text).expect("YAML"), None, String::new()).expect("right");
+    assert_eq!(config.storage.metrics, Retention::default());
+    let two_days = Some(Duration::from_secs(172_800));
+    assert_eq!(config.storage.logs, Retention { age: two_days, bytes: Some(1 << 30) });
+    assert_eq!((config.tenants.defaults.retention_time, config.tenants.defaults.retention_bytes), (None, None));
+}
+
+#[test]
 fn tenants_have_limits_of_their_own_and_mistakes_in_them_are_named() {
     let text = "tenants:\n  defaults: {max_series: 1000, retention: {time: 30d}}\n  overrides:\n    team-a:\n      max_samples_per_second: 5000\n      max_body_size: 1MiB\n      retention: {time: 1d, size: 2GiB}\n";
     let document = Document::parse("t.yaml", text).expect("YAML");

@@ -1,14 +1,13 @@
 //! What people are told of a service: tickets, change events, what is shown.
 
-use vocab::PortResult;
 use vocab::change_event::{ChangeEvent, ChangeKind};
 use vocab::error::chain;
 use vocab::scaling::{DecisionState, Held, ScaledService};
-use vocab::ticket::{Ticket, TicketEntry, TicketState};
 
 use super::{ACTOR, ServiceLoop};
 use crate::observation::Observation;
 use crate::plan::Plan;
+use crate::tickets::Draft;
 use crate::verify::Notice;
 
 impl ServiceLoop {
@@ -41,49 +40,18 @@ impl ServiceLoop {
         }
     }
 
-    fn ticket_key(&self, what: &str) -> String {
-        format!("autoscaler/{}/{}/{what}", self.policy.cluster, self.policy.service)
-    }
-
     pub(super) async fn open_ticket(&self, what: &str, title: String, reason: &str) {
-        let now = self.shared.clock.now_ms();
         tracing::error!(service = self.policy.service, "{reason}");
-        let entry = TicketEntry { time_ms: now, actor: "tidewatch".into(), text: reason.to_owned() };
-        let ticket = Ticket {
-            id: 0,
-            dedup_key: self.ticket_key(what),
-            title,
-            severity: "critical".into(),
-            service: self.policy.service.clone(),
-            state: TicketState::Open,
-            owner: String::new(),
-            opened_at_ms: now,
-            updated_at_ms: now,
-            resolved_at_ms: None,
-            timeline: vec![entry],
-            evidence: self.policy.targets.iter().map(|t| t.query.clone()).collect(),
-        };
-        if let Err(error) = self.shared.catalog.open_ticket(&self.shared.tenant, &ticket).await {
+        let evidence = self.policy.targets.iter().map(|t| t.query.clone()).collect();
+        let draft = Draft { what, title, severity: "critical", text: reason, evidence };
+        if let Err(error) = self.shared.open_ticket(&self.policy, draft).await {
             self.shared.metrics.error("catalog.open_ticket");
             tracing::error!(service = self.policy.service, error = chain(&error), "the ticket could not be opened");
         }
     }
 
     pub(super) async fn resolve_ticket(&self, what: &str, text: &str) {
-        let (catalog, tenant) = (&self.shared.catalog, &self.shared.tenant);
-        let filter = vocab::ports::catalog::TicketFilter {
-            states: vec![TicketState::Open, TicketState::Acknowledged],
-            dedup_key: Some(self.ticket_key(what)),
-            ..Default::default()
-        };
-        let entry = TicketEntry { time_ms: self.shared.clock.now_ms(), actor: "tidewatch".into(), text: text.into() };
-        let result = async {
-            for ticket in catalog.tickets(tenant, &filter).await? {
-                catalog.update_ticket(tenant, ticket.id, Some(TicketState::Resolved), None, &entry).await?;
-            }
-            PortResult::Ok(())
-        };
-        if let Err(error) = result.await {
+        if let Err(error) = self.shared.resolve_tickets(&self.policy, what, text).await {
             self.shared.metrics.error("catalog.update_ticket");
             tracing::error!(service = self.policy.service, error = chain(&error), "the ticket could not be resolved");
         }

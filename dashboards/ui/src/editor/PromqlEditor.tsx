@@ -1,17 +1,13 @@
 // The query editor: completion from the server's own metrics and labels, a mistake shown at its character.
-//
-// It lives in a shadow root: there CodeMirror puts its styles into constructed sheets, which the page's content security
-// policy allows, instead of <style> elements, which it does not.
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, type CompletionContext } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
-import { bracketMatching, syntaxHighlighting } from '@codemirror/language';
-import { Compartment, EditorState, Prec } from '@codemirror/state';
+import { bracketMatching } from '@codemirror/language';
+import { EditorState, Prec } from '@codemirror/state';
 import { EditorView, keymap, placeholder as placeholderText } from '@codemirror/view';
 import { PromQLExtension } from '@prometheus-io/codemirror-promql';
-import { useEffect, useRef } from 'react';
-import { colours, look, mistakes, setMistakes, typeOver } from './base';
-import { Echo } from './echo';
+import { useMemo, useRef } from 'react';
 import type { EditorProps } from './QueryInput';
+import { useEditor } from './useEditor';
 
 /** Functions that the language package does not know, because Prometheus has none such. */
 const OWN_FUNCTIONS = [
@@ -28,104 +24,42 @@ function ownFunctions(context: CompletionContext) {
 const LOOK_BACK_MS = 12 * 3_600_000;
 
 export default function PromqlEditor({ value, onChange, onRun, error, label, placeholder }: EditorProps) {
-  const host = useRef<HTMLDivElement>(null);
-  const view = useRef<EditorView | null>(null);
-  const latest = useRef({ onChange, onRun });
-  latest.current = { onChange, onRun };
-  const named = useRef(new Compartment());
-  const echo = useRef(new Echo());
-  /** While a text that someone else set is taken over. */
-  const taking = useRef(false);
-
-  useEffect(() => {
-    const element = host.current;
-    if (!element) return;
-    const root = element.shadowRoot ?? element.attachShadow({ mode: 'open' });
+  const latest = useRef(onRun);
+  latest.current = onRun;
+  const changing = useMemo(
+    () => [EditorView.contentAttributes.of({ 'aria-label': label }), placeholder ? placeholderText(placeholder) : []],
+    [label, placeholder],
+  );
+  const mistakes = useMemo(() => (error ? [{ from: error.offset, to: error.end }] : []), [error]);
+  const extensions = () => {
     const promql = new PromQLExtension()
       // Mistakes come from the server, which knows what it can do.
       .activateLinter(false)
       .setComplete({ remote: { url: '', lookbackInterval: LOOK_BACK_MS, httpErrorHandler: () => undefined } });
-    const made = new EditorView({
-      parent: root,
-      root,
-      state: EditorState.create({
-        doc: value,
-        extensions: [
-          history(),
-          closeBrackets(),
-          bracketMatching(),
-          autocompletion(),
-          syntaxHighlighting(colours),
-          promql.asExtension(),
-          EditorState.languageData.of(() => [{ autocomplete: ownFunctions }]),
-          mistakes,
-          typeOver,
-          look,
-          EditorView.lineWrapping,
-          named.current.of([]),
-          Prec.highest(
-            keymap.of([
-              {
-                key: 'Mod-Enter',
-                run: () => {
-                  latest.current.onRun();
-                  return true;
-                },
-              },
-            ]),
-          ),
-          // Enter takes a completion when one is offered (a keymap before this one), else it runs the query.
-          keymap.of([
-            ...closeBracketsKeymap,
-            ...completionKeymap,
-            { key: 'Shift-Enter', run: (editor) => (editor.dispatch(editor.state.replaceSelection('\n')), true) },
-            {
-              key: 'Enter',
-              run: () => {
-                latest.current.onRun();
-                return true;
-              },
-            },
-            ...defaultKeymap,
-            ...historyKeymap,
-          ]),
-          EditorView.updateListener.of((update) => {
-            if (!update.docChanged || taking.current) return;
-            const text = update.state.doc.toString();
-            echo.current.tell(text);
-            latest.current.onChange(text);
-          }),
-        ],
-      }),
-    });
-    view.current = made;
-    return () => {
-      made.destroy();
-      view.current = null;
+    const run = () => {
+      latest.current();
+      return true;
     };
-    // The text afterwards goes through the effect below.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, []);
-
-  useEffect(() => {
-    const extensions = [
-      EditorView.contentAttributes.of({ 'aria-label': label }),
-      placeholder ? placeholderText(placeholder) : [],
+    return [
+      history(),
+      closeBrackets(),
+      bracketMatching(),
+      autocompletion(),
+      promql.asExtension(),
+      EditorState.languageData.of(() => [{ autocomplete: ownFunctions }]),
+      Prec.highest(keymap.of([{ key: 'Mod-Enter', run }])),
+      // Enter takes a completion when one is offered (a keymap before this one), else it runs the query.
+      keymap.of([
+        ...closeBracketsKeymap,
+        ...completionKeymap,
+        { key: 'Shift-Enter', run: (editor) => (editor.dispatch(editor.state.replaceSelection('\n')), true) },
+        { key: 'Enter', run },
+        ...defaultKeymap,
+        ...historyKeymap,
+      ]),
     ];
-    view.current?.dispatch({ effects: named.current.reconfigure(extensions) });
-  }, [label, placeholder]);
-
-  useEffect(() => {
-    const made = view.current;
-    if (!made || echo.current.isEcho(value) || made.state.doc.toString() === value) return;
-    taking.current = true;
-    made.dispatch({ changes: { from: 0, to: made.state.doc.length, insert: value } });
-    taking.current = false;
-  }, [value]);
-
-  useEffect(() => {
-    view.current?.dispatch({ effects: setMistakes.of(error ? [{ from: error.offset, to: error.end }] : []) });
-  }, [error, value]);
+  };
+  const { host } = useEditor({ value, onChange, mistakes, extensions, changing });
 
   return <div className="promql" ref={host} data-editor="promql" />;
 }
