@@ -86,13 +86,7 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
             store::wal::FsyncPolicy::default()
         }
     };
-    StorageConfig {
-        exemplars_max,
-        out_of_order_window,
-        metrics,
-        logs,
-        fsync,
-    }
+    StorageConfig { exemplars_max, out_of_order_window, metrics, logs, fsync }
 }
 
 /// Keys whose values are secrets wherever they stand.

@@ -5,6 +5,7 @@ pub(crate) mod decimal;
 pub(crate) mod dense;
 mod differences;
 pub(crate) mod histogram;
+pub(crate) mod shared_times;
 mod starts;
 mod times;
 pub(crate) mod varint;

@@ -7,7 +7,7 @@ use vocab::Labels;
 
 use super::index::{BlockIndex, ChunkEntry, ChunkKind, KIND_BITS, MAGIC};
 use super::index_build::IndexBuilder;
-use crate::codec::varint;
+use crate::codec::{dense, varint};
 use crate::query::postings::LabelIndex;
 
 /// An even first byte: the rest is an index without its checksum; an odd one: the rest is the only group of series of an index.
@@ -23,6 +23,13 @@ fn fuzz_block_index(data: &[u8]) {
         let _found = index.with_value(name, "h1");
         let _all = index.with_values(name, &mut |_| true);
         let _sizes = index.value_sizes(name, |_, _| {});
+    }
+    let times_of = (20, 0);
+    for number in 0..4 {
+        // A payload of constant values whose times stand in the table.
+        let payload = [&[0x1b, number][..], &[0; 8]].concat();
+        let (times, values) = (&mut Vec::new(), &mut Vec::new());
+        let _read = dense::decode(&payload, times_of, || index.shared_times(), times, values, &mut Vec::new());
     }
     for group in 0..index.num_groups().min(20) {
         let _series = index.series_of_group(group);
@@ -74,9 +81,16 @@ fn seeds() -> Vec<Vec<u8>> {
             entry.push(&mut group, KIND_BITS, &mut previous_time, &mut previous_end);
         }
     }
-    let index = builder.finish().expect("fits");
-    let whole = index.split_last_chunk::<4>().expect("it has a checksum").0;
-    vec![[&[0], whole].concat(), [&[1], &group[..]].concat()]
+    let whole = |builder: &IndexBuilder| {
+        let index = builder.finish().expect("fits");
+        [&[0], index.split_last_chunk::<4>().expect("it has a checksum").0].concat()
+    };
+    let without_times = whole(&builder);
+    let times: Vec<i64> = (0..20).map(|i| i * 1000 + i * i % 13).collect();
+    for _ in 0..2 {
+        dense::encode(&times, &[2.5; 20], &[], &mut builder.times, &mut Vec::new()).expect("fits");
+    }
+    vec![without_times, whole(&builder), [&[1], &group[..]].concat()]
 }
 
 #[test]

@@ -10,6 +10,7 @@ use vocab::{Labels, TimestampMs};
 
 use super::group_cache::GroupCache;
 use super::index_build::{POSTINGS_BITMAP, POSTINGS_LIST};
+use crate::codec::shared_times::SharedTimes;
 use crate::codec::{CodecError, varint};
 use crate::downsample::{COLUMNS, Column, Resolution};
 use crate::error::StoreError;
@@ -20,6 +21,9 @@ pub(super) const MAGIC: &[u8; 8] = b"TWIDX001";
 
 /// The same of an index that has columns of downsampled data as well.
 pub(super) const MAGIC_WITH_COLUMNS: &[u8; 8] = b"TWIDX002";
+
+/// The same of an index that has, columns or not, times which chunks share.
+pub(super) const MAGIC_WITH_TIMES: &[u8; 8] = b"TWIDX003";
 
 /// Series that are compressed together.
 pub(super) const GROUP_SERIES: usize = 64;
@@ -147,6 +151,8 @@ pub(crate) struct BlockIndex {
     groups: Vec<Range<usize>>,
     /// Names in order, each with the range of its values.
     names: Vec<(String, Range<usize>)>,
+    /// The table of times that chunks share; empty when there is none.
+    times: Range<usize>,
 }
 
 impl BlockIndex {
@@ -168,7 +174,7 @@ impl BlockIndex {
         let (content, checksum) = bytes.split_last_chunk::<4>().ok_or(CodecError("it is too short"))?;
         let kind_bits = if content.starts_with(MAGIC) {
             KIND_BITS
-        } else if content.starts_with(MAGIC_WITH_COLUMNS) {
+        } else if content.starts_with(MAGIC_WITH_COLUMNS) || content.starts_with(MAGIC_WITH_TIMES) {
             KIND_BITS_WITH_COLUMNS
         } else {
             return Err(CodecError("its first bytes are not those of an index of this version"));
@@ -194,7 +200,16 @@ impl BlockIndex {
                 Ok((name, range(&mut reader)?))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { path: path.to_owned(), cache: None, kind_bits, num_series, groups, names, bytes })
+        let times = if content.starts_with(MAGIC_WITH_TIMES) { range(&mut reader)? } else { 0..0 };
+        Ok(Self { path: path.to_owned(), cache: None, kind_bits, num_series, groups, names, times, bytes })
+    }
+
+    /// The times that chunks share.
+    pub(super) fn shared_times(&self) -> Result<SharedTimes<'_>, CodecError> {
+        if self.times.is_empty() {
+            return Ok(SharedTimes::default());
+        }
+        SharedTimes::parse(self.bytes.get(self.times.clone()).ok_or(CodecError("a part lies outside"))?)
     }
 
     /// Bytes in memory.

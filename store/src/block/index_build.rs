@@ -6,8 +6,10 @@ use roaring::RoaringBitmap;
 use vocab::Labels;
 
 use super::index::{
-    ChunkEntry, ChunkKind, GROUP_SERIES, KIND_BITS, KIND_BITS_WITH_COLUMNS, MAGIC, MAGIC_WITH_COLUMNS, RESTART_VALUES,
+    ChunkEntry, ChunkKind, GROUP_SERIES, KIND_BITS, KIND_BITS_WITH_COLUMNS, MAGIC, MAGIC_WITH_COLUMNS,
+    MAGIC_WITH_TIMES, RESTART_VALUES,
 };
+use crate::codec::shared_times::SharedTimesWriter;
 use crate::codec::{CodecError, varint};
 
 /// A value's series stand in a plain list up to this many; then as a bitmap.
@@ -22,6 +24,8 @@ pub(super) const POSTINGS_BITMAP: u8 = 1;
 pub(super) struct IndexBuilder {
     series: Vec<(Labels, u32)>,
     chunks: Vec<ChunkEntry>,
+    /// Times that chunks share.
+    pub(super) times: SharedTimesWriter,
 }
 
 impl IndexBuilder {
@@ -49,10 +53,19 @@ impl IndexBuilder {
 
     /// The index file.
     pub(super) fn finish(&self) -> Result<Vec<u8>, CodecError> {
-        let mut bytes = if self.has_columns() { MAGIC_WITH_COLUMNS } else { MAGIC }.to_vec();
+        let magic = match (self.times.is_empty(), self.has_columns()) {
+            (false, _) => MAGIC_WITH_TIMES,
+            (true, true) => MAGIC_WITH_COLUMNS,
+            (true, false) => MAGIC,
+        };
+        let mut bytes = magic.to_vec();
         let mut directory = Vec::new();
         let groups = self.push_groups(&mut bytes)?;
         let names = self.push_values(&mut bytes)?;
+        let times_at = bytes.len();
+        if !self.times.is_empty() {
+            self.times.push_table(&mut bytes);
+        }
         varint::push(&mut directory, self.series.len() as u64);
         varint::push(&mut directory, groups.len() as u64);
         for (offset, length) in groups {
@@ -64,6 +77,10 @@ impl IndexBuilder {
             varint::push_bytes(&mut directory, name.as_bytes());
             varint::push(&mut directory, offset as u64);
             varint::push(&mut directory, length as u64);
+        }
+        if !self.times.is_empty() {
+            varint::push(&mut directory, times_at as u64);
+            varint::push(&mut directory, (bytes.len() - times_at) as u64);
         }
         let directory_at = bytes.len() as u64;
         bytes.extend_from_slice(&directory);
@@ -83,7 +100,8 @@ impl IndexBuilder {
         let mut compressor = zstd::bulk::Compressor::new(3).map_err(|_| CodecError("zstd cannot start"))?;
         let mut groups = Vec::new();
         let mut chunks = self.chunks.iter();
-        let kind_bits = if self.has_columns() { KIND_BITS_WITH_COLUMNS } else { KIND_BITS };
+        let is_plain = self.times.is_empty() && !self.has_columns();
+        let kind_bits = if is_plain { KIND_BITS } else { KIND_BITS_WITH_COLUMNS };
         for group in self.series.chunks(GROUP_SERIES) {
             let mut raw = Vec::new();
             let (mut previous_labels, mut previous_time, mut previous_end) = ("", 0i64, 0u64);

@@ -10,7 +10,7 @@ use super::META_FILE;
 use crate::error::StoreError;
 
 /// Version of the format that is written.
-pub(crate) const FORMAT_VERSION: u32 = 3;
+pub(crate) const FORMAT_VERSION: u32 = 4;
 
 /// Description of a block. Keys that a later version adds are ignored; a later `format_version` is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -104,6 +104,7 @@ fn remove_block(dir: &Path) {
 #[derive(Debug)]
 pub(crate) struct ChunkReader {
     block: Arc<Block>,
+    index: Option<Arc<BlockIndex>>,
     file: Arc<File>,
     path: PathBuf,
     buffer: Vec<u8>,
@@ -114,7 +115,7 @@ impl ChunkReader {
     pub(crate) fn new(block: &Arc<Block>) -> Result<Self, StoreError> {
         let path = block.dir.join(SAMPLES_FILE);
         let file = block.cache.files.get(block.meta.ulid, &path)?;
-        Ok(Self { block: Arc::clone(block), file, path, buffer: Vec::new(), buffer_at: 0 })
+        Ok(Self { block: Arc::clone(block), index: None, file, path, buffer: Vec::new(), buffer_at: 0 })
     }
 
     /// Decodes a chunk of floats, appending to `times` and `values`, and to `starts` when it says since when they count.
@@ -125,8 +126,13 @@ impl ChunkReader {
         values: &mut Vec<f64>,
         starts: &mut Vec<TimestampMs>,
     ) -> Result<(), StoreError> {
-        let (num_samples, first) = (entry.num_samples as usize, entry.min_time);
-        let decoded = dense::decode(self.payload(entry)?, num_samples, first, times, values, starts);
+        // Kept once it is needed: whoever reads chunks has its index in use anyway.
+        let index = match &self.index {
+            Some(index) => Arc::clone(index),
+            None => Arc::clone(self.index.insert(self.block.index()?)),
+        };
+        let of = (entry.num_samples as usize, entry.min_time);
+        let decoded = dense::decode(self.payload(entry)?, of, || index.shared_times(), times, values, starts);
         decoded.map_err(|e| StoreError::damaged(&self.path, e.0))
     }
 

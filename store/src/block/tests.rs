@@ -237,6 +237,14 @@ fn sample_series(version: u32) -> Vec<(Labels, Vec<i64>, Vec<f64>)> {
             series.push((labels, (0..60).map(|i| 5 + i * 15_000).collect(), values));
         }
     }
+    if version >= 4 {
+        // The same times three times over: the second series' stand in the index, and the third names them.
+        let times: Vec<i64> = (0..300).map(|i| 9 + i * 15_000 + if i % 11 == 0 { i % 17 + 1 } else { 0 }).collect();
+        for host in ["a", "b", "c"] {
+            let values = (0..300).map(|i| (i * i % 211) as f64).collect();
+            series.push((Labels::from_pairs([("__name__", "alike"), ("host", host)]), times.clone(), values));
+        }
+    }
     if version >= 2 {
         for (name, length) in [("late", 240), ("often_late", 4000)] {
             let times = (0..length).map(|i| 5 + i * 15_000 + if i % 20 == 0 { i % 19 + 1 } else { 0 }).collect();

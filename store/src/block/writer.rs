@@ -132,7 +132,7 @@ impl BlockWriter {
             let starts = known(starts.next());
             self.payload.clear();
             let mut payload = std::mem::take(&mut self.payload);
-            let shape = dense::encode(times, values, starts, &mut payload)?;
+            let shape = dense::encode(times, values, starts, &mut self.index.times, &mut payload)?;
             let numbers = || values.iter().copied().filter(|v| !v.is_nan());
             let statistics =
                 [numbers().sum(), numbers().fold(f64::INFINITY, f64::min), numbers().fold(f64::NEG_INFINITY, f64::max)];

@@ -5,6 +5,7 @@
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, DeltaSpec};
 
+use super::shared_times::{SharedTimes, SharedTimesWriter};
 use super::{CodecError, compact, decimal, differences, starts, times, varint};
 
 /// Most samples in a chunk.
@@ -35,8 +36,14 @@ pub(crate) struct Shape {
 }
 
 /// Writes a chunk of at least one sample, ascending by time. `since` says since when the samples count: one time for each, or none
-/// at all.
-pub(crate) fn encode(times: &[i64], values: &[f64], since: &[i64], buffer: &mut Vec<u8>) -> Result<Shape, CodecError> {
+/// at all. Times that `shared` knows are named.
+pub(crate) fn encode(
+    times: &[i64],
+    values: &[f64],
+    since: &[i64],
+    shared: &mut SharedTimesWriter,
+    buffer: &mut Vec<u8>,
+) -> Result<Shape, CodecError> {
     let Some(&first) = values.first() else { return Err(CodecError("a chunk without samples")) };
     let constant = values.iter().all(|v| v.to_bits() == first.to_bits());
     if values.len() < PCO_SAMPLES_MIN && !(constant && values.len() > 2) {
@@ -55,7 +62,7 @@ pub(crate) fn encode(times: &[i64], values: &[f64], since: &[i64], buffer: &mut 
     let flags_at = buffer.len();
     buffer.push(0);
     push_starts(since, times, buffer)?;
-    let times_flag = times::push(times, buffer)?;
+    let times_flag = shared.push(times, buffer)?;
     let shape = if constant {
         buffer.extend_from_slice(&first.to_bits().to_le_bytes());
         Shape { codec: VALUES_CONSTANT, exponent: 0 }
@@ -90,11 +97,11 @@ fn push_starts(since: &[i64], times: &[i64], buffer: &mut Vec<u8>) -> Result<(),
 }
 
 /// Reads a chunk back, appending to `times` and `values`, and to `since` when it says since when its samples count: what is
-/// missing there is filled with 0 before.
-pub(crate) fn decode(
+/// missing there is filled with 0 before. `shared` gives the table of times, when the payload names some of it.
+pub(crate) fn decode<'t>(
     payload: &[u8],
-    num_samples: usize,
-    first_time: i64,
+    (num_samples, first_time): (usize, i64),
+    shared: impl FnOnce() -> Result<SharedTimes<'t>, CodecError>,
     times: &mut Vec<i64>,
     values: &mut Vec<f64>,
     since: &mut Vec<i64>,
@@ -103,7 +110,7 @@ pub(crate) fn decode(
     let flags = reader.byte()?;
     let num_before = times.len();
     let starts = if flags & STARTS == 0 { None } else { Some(reader.bytes()?) };
-    decode_samples(reader, flags, (num_samples, first_time), times, values)?;
+    decode_samples(reader, flags, (num_samples, first_time), shared, times, values)?;
     if let Some(starts) = starts {
         since.resize(num_before, 0);
         starts::read(starts, &times[num_before..], since)?;
@@ -111,10 +118,11 @@ pub(crate) fn decode(
     Ok(())
 }
 
-fn decode_samples(
+fn decode_samples<'t>(
     mut reader: varint::Reader<'_>,
     flags: u8,
     (num_samples, first_time): (usize, i64),
+    shared: impl FnOnce() -> Result<SharedTimes<'t>, CodecError>,
     times: &mut Vec<i64>,
     values: &mut Vec<f64>,
 ) -> Result<(), CodecError> {
@@ -130,7 +138,11 @@ fn decode_samples(
         }
         return if times.len() - num_before == num_samples { Ok(()) } else { Err(CodecError("samples are missing")) };
     }
-    times::read(&mut reader, flags, num_samples, first_time, times)?;
+    if flags & times::SHARED == times::SHARED {
+        shared()?.read(reader.unsigned()?, num_samples, first_time, times)?;
+    } else {
+        times::read(&mut reader, flags, num_samples, first_time, times)?;
+    }
     match flags & VALUES_MASK {
         VALUES_CONSTANT => {
             let value = f64::from_bits(reader.u64()?);

@@ -5,6 +5,7 @@ use vocab::NativeHistogram;
 use vocab::histogram::{ResetHint, Span};
 use vocab::sample::STALE_NAN_BITS;
 
+use super::shared_times::{SharedTimes, SharedTimesWriter};
 use super::{compact, dense, histogram, varint};
 
 /// Values of all kinds: any bits, decimals, counters, special ones.
@@ -88,20 +89,33 @@ proptest! {
     fn a_dense_chunk_gives_back_every_bit(samples in samples(), starts in prop::option::of(starts())) {
         let (times, values): (Vec<_>, Vec<_>) = samples.iter().copied().unzip();
         let since: Vec<i64> = times.iter().zip(starts.iter().flatten().cycle()).map(|(t, s)| s.unwrap_or(t.wrapping_sub(1))).collect();
-        let mut payload = Vec::new();
-        dense::encode(&times, &values, &since, &mut payload).unwrap();
-        let (mut times_back, mut values_back, mut since_back) = (vec![7], vec![7.0], Vec::new());
-        dense::decode(&payload, times.len(), times[0], &mut times_back, &mut values_back, &mut since_back).unwrap();
-        prop_assert_eq!(since_back.get(1..).unwrap_or_default(), &since[..]);
-        prop_assert_eq!(&times_back[1..], &times[..]);
-        let back: Vec<_> = values_back[1..].iter().map(|v| v.to_bits()).collect();
-        let there: Vec<_> = values.iter().map(|v| v.to_bits()).collect();
-        prop_assert_eq!(back, there);
+        // The second chunk with the same times has them written elsewhere, and the third names them as well.
+        let mut shared = SharedTimesWriter::default();
+        let payloads = [(); 3].map(|()| {
+            let mut payload = Vec::new();
+            dense::encode(&times, &values, &since, &mut shared, &mut payload).unwrap();
+            payload
+        });
+        prop_assert_eq!(&payloads[1], &payloads[2]);
+        prop_assert_eq!(shared.is_empty(), payloads[0] == payloads[1]);
+        let mut table = Vec::new();
+        shared.push_table(&mut table);
+        for payload in &payloads {
+            let (mut times_back, mut values_back, mut since_back) = (vec![7], vec![7.0], Vec::new());
+            let of = (times.len(), times[0]);
+            dense::decode(payload, of, || SharedTimes::parse(&table), &mut times_back, &mut values_back, &mut since_back).unwrap();
+            prop_assert_eq!(since_back.get(1..).unwrap_or_default(), &since[..]);
+            prop_assert_eq!(&times_back[1..], &times[..]);
+            let back: Vec<_> = values_back[1..].iter().map(|v| v.to_bits()).collect();
+            let there: Vec<_> = values.iter().map(|v| v.to_bits()).collect();
+            prop_assert_eq!(back, there);
+        }
     }
 
     #[test]
-    fn bytes_that_are_no_chunk_are_refused_or_read_but_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), n in 0usize..100) {
-        let _refused_or_read = dense::decode(&bytes, n, 0, &mut Vec::new(), &mut Vec::new(), &mut Vec::new());
+    fn bytes_that_are_no_chunk_are_refused_or_read_but_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), table in prop::collection::vec(any::<u8>(), 0..60), n in 0usize..100) {
+        let shared = || SharedTimes::parse(&table);
+        let _refused_or_read = dense::decode(&bytes, (n, 0), shared, &mut Vec::new(), &mut Vec::new(), &mut Vec::new());
         let _refused_or_read = histogram::decode_chunk(&bytes);
         let _count = compact::Decoder::new(&bytes).take_while(Result::is_ok).count();
     }
@@ -146,10 +160,42 @@ fn a_counter_and_a_constant_are_small() {
     let times: Vec<i64> = (0..5760).map(|i| 1_700_000_000_000 + i * 15_000).collect();
     let counter: Vec<f64> = (0..5760u32).map(|i| f64::from(i * 3 + i % 7)).collect();
     let mut payload = Vec::new();
-    let shape = dense::encode(&times, &counter, &[], &mut payload).unwrap();
+    let shared = &mut SharedTimesWriter::default();
+    let shape = dense::encode(&times, &counter, &[], shared, &mut payload).unwrap();
     assert_eq!((shape.codec, shape.exponent), (1, 0));
     assert!(payload.len() < 3000, "{} bytes", payload.len());
     let mut payload = Vec::new();
-    dense::encode(&times, &vec![1.5; 5760], &[], &mut payload).unwrap();
+    dense::encode(&times, &vec![1.5; 5760], &[], shared, &mut payload).unwrap();
     assert!(payload.len() < 20, "{} bytes", payload.len());
+    assert!(shared.is_empty(), "what is short stands by itself");
+}
+
+#[test]
+fn times_that_series_have_alike_are_written_twice_at_most() {
+    let times: Vec<i64> = (0..5760).map(|i| i * 15_000 + if i % 20 == 0 { i * 7 % 19 } else { 0 }).collect();
+    let mut shared = SharedTimesWriter::default();
+    let mut sizes = Vec::new();
+    for series in 0..100 {
+        let values: Vec<f64> = (0..5760).map(|i| f64::from(i % (series + 2))).collect();
+        let mut alone = Vec::new();
+        dense::encode(&times, &values, &[], &mut SharedTimesWriter::default(), &mut alone).unwrap();
+        let mut payload = Vec::new();
+        dense::encode(&times, &values, &[], &mut shared, &mut payload).unwrap();
+        sizes.push((alone.len(), payload.len()));
+    }
+    let mut table = Vec::new();
+    shared.push_table(&mut table);
+    assert_eq!(sizes[0].0, sizes[0].1, "the first one cannot know");
+    assert!(sizes[1..].iter().all(|(alone, with)| alone - with > 150), "{sizes:?}");
+    assert!(table.len() < 400, "{} bytes", table.len());
+    // A number that is not there, a table that is cut.
+    let mut payload = Vec::new();
+    dense::encode(&times, &vec![1.0; 5760], &[], &mut shared, &mut payload).unwrap();
+    let decode = |table: &[u8]| {
+        let shared = || SharedTimes::parse(table);
+        dense::decode(&payload, (5760, 0), shared, &mut Vec::new(), &mut Vec::new(), &mut Vec::new())
+    };
+    assert!(decode(&table).is_ok());
+    assert!(decode(&table[..table.len() - 1]).is_err());
+    assert!(decode(&[0, 0]).is_err());
 }

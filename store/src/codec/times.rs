@@ -9,6 +9,9 @@ use super::{CodecError, varint};
 const DISTANCES: u8 = 0x08;
 const DEVIATIONS: u8 = 0x10;
 
+/// Both bits: the times stand elsewhere, under a number.
+pub(super) const SHARED: u8 = DISTANCES | DEVIATIONS;
+
 /// A grid with more exceptions than one in this many samples is written as distances instead.
 const EXCEPTION_SHARE: usize = 8;
 
