@@ -52,7 +52,8 @@ fn index_of_group(group: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn seeds() -> Vec<Vec<u8>> {
+/// A hundred series, and the first of them as a group.
+fn sample() -> (IndexBuilder, Vec<u8>) {
     let mut builder = IndexBuilder::default();
     let mut group = Vec::new();
     let (mut previous_time, mut previous_end) = (0, 0);
@@ -81,16 +82,21 @@ fn seeds() -> Vec<Vec<u8>> {
             entry.push(&mut group, KIND_BITS, &mut previous_time, &mut previous_end);
         }
     }
-    let whole = |builder: &IndexBuilder| {
+    (builder, group)
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let whole = |builder: IndexBuilder| {
         let index = builder.finish().expect("fits");
         [&[0], index.split_last_chunk::<4>().expect("it has a checksum").0].concat()
     };
-    let without_times = whole(&builder);
+    let (without_times, group) = sample();
+    let mut with_times = sample().0;
     let times: Vec<i64> = (0..20).map(|i| i * 1000 + i * i % 13).collect();
     for _ in 0..2 {
-        dense::encode(&times, &[2.5; 20], &[], &mut builder.times, &mut Vec::new()).expect("fits");
+        dense::encode(&times, &[2.5; 20], &[], &mut with_times.times, &mut Vec::new()).expect("fits");
     }
-    vec![without_times, whole(&builder), [&[1], &group[..]].concat()]
+    vec![whole(without_times), [&[1], &group[..]].concat(), whole(with_times)]
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Writes the index of a block.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
+use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use vocab::Labels;
 
@@ -51,16 +52,25 @@ impl IndexBuilder {
         self.series.len()
     }
 
-    /// The index file.
-    pub(super) fn finish(&self) -> Result<Vec<u8>, CodecError> {
-        let magic = match (self.times.is_empty(), self.has_columns()) {
+    /// Makes room for so many series of a chunk each at once: what grows by itself is twice in memory while it does.
+    pub(super) fn reserve(&mut self, num_series: usize) {
+        self.series.reserve_exact(num_series);
+        self.chunks.reserve_exact(num_series);
+    }
+
+    /// The index file. What it was made of is no longer needed and goes on the way.
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, CodecError> {
+        let has_columns = self.has_columns();
+        let magic = match (self.times.is_empty(), has_columns) {
             (false, _) => MAGIC_WITH_TIMES,
             (true, true) => MAGIC_WITH_COLUMNS,
             (true, false) => MAGIC,
         };
         let mut bytes = magic.to_vec();
+        let kind_bits = if magic == MAGIC { KIND_BITS } else { KIND_BITS_WITH_COLUMNS };
         let mut directory = Vec::new();
-        let groups = self.push_groups(&mut bytes)?;
+        let groups = self.push_groups(kind_bits, &mut bytes)?;
+        self.chunks = Vec::new();
         let names = self.push_values(&mut bytes)?;
         let times_at = bytes.len();
         if !self.times.is_empty() {
@@ -96,12 +106,10 @@ impl IndexBuilder {
     }
 
     /// Series in groups, each compressed: labels behind what they share with the series before, then chunks.
-    fn push_groups(&self, bytes: &mut Vec<u8>) -> Result<Vec<(usize, usize)>, CodecError> {
+    fn push_groups(&self, kind_bits: u32, bytes: &mut Vec<u8>) -> Result<Vec<(usize, usize)>, CodecError> {
         let mut compressor = zstd::bulk::Compressor::new(3).map_err(|_| CodecError("zstd cannot start"))?;
         let mut groups = Vec::new();
         let mut chunks = self.chunks.iter();
-        let is_plain = self.times.is_empty() && !self.has_columns();
-        let kind_bits = if is_plain { KIND_BITS } else { KIND_BITS_WITH_COLUMNS };
         for group in self.series.chunks(GROUP_SERIES) {
             let mut raw = Vec::new();
             let (mut previous_labels, mut previous_time, mut previous_end) = ("", 0i64, 0u64);
@@ -122,16 +130,20 @@ impl IndexBuilder {
         Ok(groups)
     }
 
-    /// For each label name its values in order, each with its series.
+    /// For each label name its values in order, each with its series: one name after the other, because all of them together would
+    /// be as large as the head.
     fn push_values(&self, bytes: &mut Vec<u8>) -> Result<Vec<(&str, usize, usize)>, CodecError> {
-        let mut names: BTreeMap<&str, BTreeMap<&str, Vec<u32>>> = BTreeMap::new();
-        for (id, (labels, _)) in (0u32..).zip(&self.series) {
-            for (name, value) in labels {
-                names.entry(name).or_default().entry(value).or_default().push(id);
+        let names: BTreeSet<&str> = self.series.iter().flat_map(|(labels, _)| labels).map(|(name, _)| name).collect();
+        let mut table = Vec::with_capacity(names.len());
+        for name in names {
+            let mut values: HashMap<&str, Vec<u32>> = HashMap::new();
+            for (id, (labels, _)) in (0u32..).zip(&self.series) {
+                if let Some(value) = labels.get(name) {
+                    values.entry(value).or_default().push(id);
+                }
             }
-        }
-        let mut table = Vec::new();
-        for (name, values) in names {
+            let mut values: Vec<(&str, Vec<u32>)> = values.into_iter().collect();
+            values.sort_unstable_by_key(|v| v.0);
             let start = bytes.len();
             push_values_of_name(bytes, &values)?;
             table.push((name, start, bytes.len() - start));
@@ -141,7 +153,7 @@ impl IndexBuilder {
 }
 
 /// Entries in runs that each begin with a whole value; behind them where the runs begin, so that one can be found by bisection.
-fn push_values_of_name(bytes: &mut Vec<u8>, values: &BTreeMap<&str, Vec<u32>>) -> Result<(), CodecError> {
+fn push_values_of_name(bytes: &mut Vec<u8>, values: &[(&str, Vec<u32>)]) -> Result<(), CodecError> {
     let mut entries = Vec::new();
     let mut restarts: Vec<u32> = Vec::new();
     let mut previous = "";

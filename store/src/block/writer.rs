@@ -92,6 +92,11 @@ impl BlockWriter {
         })
     }
 
+    /// Makes room for so many series.
+    pub(crate) fn reserve(&mut self, num_series: usize) {
+        self.index.reserve(num_series);
+    }
+
     /// Adds a series with all its samples. Series come ascending by packed labels.
     pub(crate) fn series(&mut self, labels: &Labels, samples: &SeriesSamples<'_>) -> Result<(), StoreError> {
         let SeriesSamples { times, values, histograms, .. } = *samples;
@@ -191,7 +196,8 @@ impl BlockWriter {
         }
         let path = self.dir.join(SAMPLES_FILE);
         self.samples_file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
-        let index = self.index.finish()?;
+        let num_series = self.index.num_series() as u64;
+        let index = std::mem::take(&mut self.index).finish()?;
         self.write_file(INDEX_FILE, &index)?;
         let meta = BlockMeta {
             format_version: FORMAT_VERSION,
@@ -199,7 +205,7 @@ impl BlockWriter {
             tenant: self.identity.tenant.clone(),
             min_time_ms,
             max_time_ms,
-            num_series: self.index.num_series() as u64,
+            num_series,
             num_chunks,
             num_samples: self.num_samples,
             level: self.identity.level,

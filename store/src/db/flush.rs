@@ -105,10 +105,15 @@ impl Flush {
                 pieces.entry(partition).or_insert((0..0, 0..0)).1 = range;
             }
             for (partition, (floats, histograms)) in pieces {
+                let is_first = writers.is_empty();
                 let writer = match writers.entry(partition) {
                     std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                     std::collections::btree_map::Entry::Vacant(entry) => entry.insert(self.writer()?),
                 };
+                if is_first {
+                    // Mostly there is one block, and all series are in it.
+                    writer.reserve(series.len());
+                }
                 writer.series(labels, &parts.samples(floats, histograms))?;
             }
         }

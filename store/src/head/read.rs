@@ -146,7 +146,7 @@ impl TenantHead {
 
     /// Series that a flush has to write, ascending by packed labels.
     pub(crate) fn series_of_flush(&self, generation: u32) -> Vec<(Labels, SeriesId)> {
-        let mut all = Vec::new();
+        let mut all = Vec::with_capacity(self.num_series());
         for shard in &self.shards {
             let shard = shard.lock();
             let mine = shard.iter().filter(|(_, s)| s.has_flush(generation));
