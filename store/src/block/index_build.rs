@@ -133,7 +133,11 @@ impl IndexBuilder {
     /// For each label name its values in order, each with its series: one name after the other, because all of them together would
     /// be as large as the head.
     fn push_values(&self, bytes: &mut Vec<u8>) -> Result<Vec<(&str, usize, usize)>, CodecError> {
-        let names: BTreeSet<&str> = self.series.iter().flat_map(|(labels, _)| labels).map(|(name, _)| name).collect();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        // One by one: collected, every label of every series would be in memory before the first is found to be known.
+        for (name, _) in self.series.iter().flat_map(|(labels, _)| labels) {
+            names.insert(name);
+        }
         let mut table = Vec::with_capacity(names.len());
         for name in names {
             let mut values: HashMap<&str, Vec<u32>> = HashMap::new();
