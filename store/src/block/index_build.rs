@@ -16,6 +16,9 @@ use crate::codec::{CodecError, varint};
 /// A value's series stand in a plain list up to this many; then as a bitmap.
 const LIST_MAX: usize = 16;
 
+/// Label names whose values are gathered in one pass over the series.
+const NAMES_TOGETHER: usize = 4;
+
 /// Kinds of postings.
 pub(super) const POSTINGS_LIST: u8 = 0;
 pub(super) const POSTINGS_BITMAP: u8 = 1;
@@ -130,27 +133,32 @@ impl IndexBuilder {
         Ok(groups)
     }
 
-    /// For each label name its values in order, each with its series: one name after the other, because all of them together would
-    /// be as large as the head.
+    /// For each label name its values in order, each with its series: a few names at a time, because all of them together would be as
+    /// large as the head.
     fn push_values(&self, bytes: &mut Vec<u8>) -> Result<Vec<(&str, usize, usize)>, CodecError> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
         // One by one: collected, every label of every series would be in memory before the first is found to be known.
         for (name, _) in self.series.iter().flat_map(|(labels, _)| labels) {
             names.insert(name);
         }
+        let names: Vec<&str> = names.into_iter().collect();
         let mut table = Vec::with_capacity(names.len());
-        for name in names {
-            let mut values: HashMap<&str, Vec<u32>> = HashMap::new();
+        for names in names.chunks(NAMES_TOGETHER) {
+            let mut values: Vec<HashMap<&str, Vec<u32>>> = vec![HashMap::new(); names.len()];
             for (id, (labels, _)) in (0u32..).zip(&self.series) {
-                if let Some(value) = labels.get(name) {
-                    values.entry(value).or_default().push(id);
+                for (name, value) in labels {
+                    if let Some(at) = names.iter().position(|n| *n == name) {
+                        values[at].entry(value).or_default().push(id);
+                    }
                 }
             }
-            let mut values: Vec<(&str, Vec<u32>)> = values.into_iter().collect();
-            values.sort_unstable_by_key(|v| v.0);
-            let start = bytes.len();
-            push_values_of_name(bytes, &values)?;
-            table.push((name, start, bytes.len() - start));
+            for (name, values) in names.iter().zip(values) {
+                let mut values: Vec<(&str, Vec<u32>)> = values.into_iter().collect();
+                values.sort_unstable_by_key(|v| v.0);
+                let start = bytes.len();
+                push_values_of_name(bytes, &values)?;
+                table.push((*name, start, bytes.len() - start));
+            }
         }
         Ok(table)
     }
