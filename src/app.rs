@@ -303,6 +303,7 @@ async fn open_stores(
     metrics_config.fsync = storage.fsync;
     metrics_config.retention_bytes = storage.metrics.bytes.unwrap_or(default_bytes);
     metrics_config.retention_time = storage.metrics.age;
+    metrics_config.downsampling = storage.downsampling;
     if let Some(count) = storage.exemplars_max {
         metrics_config.exemplars_max = count;
     }

@@ -217,7 +217,7 @@ pub enum Command {
         /// Which Tidewatch.
         #[command(flatten)]
         server: Server,
-        /// openmetrics: text, without native histograms; tsdb: blocks that Prometheus opens; parquet: one row a sample.
+        /// openmetrics: text, native histograms as classic ones; tsdb: blocks that Prometheus opens; parquet: one row a sample.
         #[arg(long, value_enum, default_value_t = ExportFormat::Openmetrics)]
         format: ExportFormat,
         /// What to export.

@@ -1,6 +1,6 @@
 //! `tidewatch export`: samples of a running Tidewatch as OpenMetrics text, Prometheus's blocks or Parquet rows.
 //!
-//! Samples are read through remote read, window by window. A window that is over the server's memory share of a query is
+//! Samples are read as remote read has them, with start times and reset hints beside, window by window. A window that is over the server's memory share of a query is
 //! asked for in halves.
 
 mod blocks;
@@ -150,10 +150,9 @@ async fn read(
     mut take: impl FnMut(SeriesPart) -> Result<()>,
 ) -> Result<Window> {
     let request = client
-        .post("/api/v1/read")
+        .post("/api/v1/export")
         .header("content-type", "application/x-protobuf")
         .header("content-encoding", "snappy")
-        .header("x-prometheus-remote-read-version", "0.1.0")
         .timeout(Duration::from_secs(600))
         .body(read_request(matchers, from, to)?);
     let answer = request.send().await.context("no answer; is tidewatch running there?")?;
@@ -179,21 +178,4 @@ async fn read(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_are_aligned_and_cover_everything_once() {
-        let wanted = Wanted { matchers: Vec::new(), start: -50, end: 250, window_ms: 100 };
-        assert_eq!(wanted.windows(), [(-50, -1), (0, 99), (100, 199), (200, 250)]);
-        assert_eq!(halves((0, 119_999)), Some([(0, 59_999), (60_000, 119_999)]));
-        assert_eq!(halves((0, 10)), None);
-    }
-
-    #[test]
-    fn times_are_seconds_or_rfc_3339() {
-        assert_eq!(parse_time("1.5").expect("seconds"), 1500);
-        assert_eq!(parse_time("2026-01-01T00:00:00Z").expect("RFC 3339"), 1_767_225_600_000);
-        assert!(parse_time("yesterday").is_err_and(|e| e.to_string().contains("neither")));
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ mod decode;
 mod fuzz;
 mod json_logs;
 mod otlp;
+mod points;
 mod proto;
 mod remote_write;
 mod text;

@@ -141,6 +141,7 @@ fn tidewatch() -> OpenApiRouter<Shared> {
         .routes(routes!(query::functions))
         .routes(routes!(batch::batch))
         .routes(routes!(sql::sql))
+        .routes(routes!(read::export))
         .routes(routes!(system::session))
         .routes(routes!(events::events))
         .routes(routes!(search::search))

@@ -18,6 +18,8 @@ pub struct StorageConfig {
     pub out_of_order_window: Option<Duration>,
     /// How long metric blocks are kept; by default only the size counts, which is a share of the disk.
     pub metrics: Retention,
+    /// Whether metric blocks get a coarser picture that long ranges are answered from.
+    pub downsampling: bool,
     /// How long log splits are kept; by default only the size counts, which is a share of the disk.
     pub logs: Retention,
     /// When written records are forced onto the device.
@@ -44,6 +46,7 @@ struct RawStorage {
 struct RawTsdb {
     out_of_order_time_window: Option<String>,
     retention: RawRetention,
+    downsampling: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,7 +89,8 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
             store::wal::FsyncPolicy::default()
         }
     };
-    StorageConfig { exemplars_max, out_of_order_window, metrics, logs, fsync }
+    let downsampling = storage.tsdb.downsampling.unwrap_or(true);
+    StorageConfig { exemplars_max, out_of_order_window, metrics, downsampling, logs, fsync }
 }
 
 /// Keys whose values are secrets wherever they stand.

@@ -70,3 +70,17 @@ fn tenants_have_limits_of_their_own_and_mistakes_in_them_are_named() {
     }
     assert!(mistakes("tenants: {defaults: {max_serie: 1}}\n")[0].contains("unknown key"));
 }
+
+#[test]
+fn downsampling_can_be_switched_off() {
+    let downsampling = |text: &str| {
+        let document = Document::parse("t.yaml", text).expect("YAML");
+        build(&document, None, String::new()).expect("right").storage.downsampling
+    };
+    assert!(downsampling("storage: {tsdb: {}}\n"));
+    assert!(!downsampling("storage: {tsdb: {downsampling: false}}\n"));
+    let list = mistakes("storage:\n  tsdb: {downsampling: sometimes}\n");
+    assert!(list.len() == 1 && list[0].contains("downsampling"), "{list:#?}");
+    let list = mistakes("storage: {tsdb: {downsample: true}}\n");
+    assert!(list.len() == 1 && list[0].contains("unknown key `downsample`"), "{list:#?}");
+}

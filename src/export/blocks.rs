@@ -21,10 +21,8 @@ pub(super) async fn export(client: &Client, out: &Path, wanted: &Wanted) -> Resu
         let mut writer = BlockWriter::create(out, &ulid)?;
         let answered = read(client, &wanted.matchers, window, |part| {
             for chunk in &part.chunks {
-                // A chunk begins with the number of its samples.
-                let count = chunk.data.first_chunk::<2>().map_or(0, |head| u64::from(u16::from_be_bytes(*head)));
                 let times = (chunk.min_time, chunk.max_time);
-                writer.chunk(&part.labels, times, chunk.encoding, &chunk.data, count)?;
+                writer.chunk(&part.labels, times, chunk.encoding, &chunk.data, chunk.num_samples())?;
             }
             Ok(())
         })

@@ -57,22 +57,29 @@ pub(super) async fn export(client: &Client, out: &Path, wanted: &Wanted) -> Resu
             }
             bar.inc(1);
         }
-        let written = text.write(&mut file).with_context(|| format!("{} in {}", family.name, out.display()))?;
-        counts.samples += written.samples;
-        counts.native += written.native;
-        counts.unfit += written.unfit;
+        counts.add(text.write(&mut file).with_context(|| format!("{} in {}", family.name, out.display()))?);
     }
     file.write_all(b"# EOF\n")
         .and_then(|()| file.flush())
         .with_context(|| format!("cannot write {}", out.display()))?;
     bar.finish_and_clear();
+    Ok(summary(&counts, out))
+}
+
+/// What was written, and what not, in a sentence.
+pub(super) fn summary(counts: &Counts, out: &Path) -> String {
     let mut said = format!("{} samples are in {}", counts.samples, out.display());
-    for (count, what) in [(counts.native, "native histograms"), (counts.unfit, "numbers with a histogram's name")] {
+    for (count, what) in [
+        (counts.converted, "native histograms became classic ones, which keep less of them"),
+        (counts.native, "native histograms are left out: classic ones stand beside them or in their way"),
+        (counts.unfit, "numbers with a histogram's name are left out: OpenMetrics cannot hold them"),
+        (counts.starts, "start times are left out: OpenMetrics has them for counters, histograms and summaries only"),
+    ] {
         if count > 0 {
-            let _never_fails = write!(said, "; {count} {what} are left out: OpenMetrics cannot hold them");
+            let _never_fails = write!(said, "; {count} {what}");
         }
     }
-    Ok(said)
+    said
 }
 
 /// What the server knows of the metrics.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use dashboards::chunk::{ENCODING_XOR, decode_xor};
 use store::RowFileWriter;
 
 use super::{Wanted, Window, halves, read};
@@ -14,15 +13,13 @@ pub(super) async fn export(client: &Client, out: &Path, wanted: &Wanted) -> Resu
     let mut waiting = wanted.windows();
     waiting.reverse();
     let bar = crate::import::bar(waiting.len() as u64, "exporting");
-    let mut num_native = 0u64;
     while let Some(window) = waiting.pop() {
         let answered = read(client, &wanted.matchers, window, |part| {
             for chunk in &part.chunks {
-                if chunk.encoding == ENCODING_XOR {
-                    writer.series(&part.labels, decode_xor(&chunk.data)?)?;
+                if chunk.is_float() {
+                    writer.series(&part.labels, chunk.floats()?)?;
                 } else {
-                    // A chunk begins with the number of its samples.
-                    num_native += chunk.data.first_chunk::<2>().map_or(0, |n| u64::from(u16::from_be_bytes(*n)));
+                    writer.histograms(&part.labels, chunk.histograms()?)?;
                 }
             }
             Ok(())
@@ -41,9 +38,5 @@ pub(super) async fn export(client: &Client, out: &Path, wanted: &Wanted) -> Resu
     }
     let num_rows = writer.finish()?;
     bar.finish_and_clear();
-    let left_out = match num_native {
-        0 => String::new(),
-        count => format!("; {count} native histograms are left out: a row holds one number"),
-    };
-    Ok(format!("{num_rows} samples are in {}{left_out}", out.display()))
+    Ok(format!("{num_rows} samples are in {}", out.display()))
 }

@@ -38,3 +38,20 @@ fn a_folder_without_blocks_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     assert!(blocks::find(folder.path()).is_err_and(|e| e.to_string().contains("holds no block")));
 }
+
+#[test]
+fn lines_of_one_point_are_told_from_others() {
+    let point = |line: &str| text::point_of(line.as_bytes());
+    for (a, b, same) in [
+        ("h_bucket{le=\"1\",x=\"a\"} 1 2.5\n", "h_created{x=\"a\"} 1.5 2.5\n", true),
+        ("s{quantile=\"0.5\",x=\"a\"} 1 2.5\n", "s_sum{x=\"a\"} 1 2.5\n", true),
+        ("c_total 1\n", "c_created 1.5\n", true),
+        ("c_total{x=\"a b\"} 1 2\n", "c_total{x=\"a c\"} 1 2\n", false),
+        ("c_total 1 2\n", "c_total 1 3\n", false),
+    ] {
+        assert!(point(a).is_some());
+        assert_eq!(point(a) == point(b), same, "{a}{b}");
+    }
+    assert_eq!(point("# TYPE a counter\n"), None);
+    assert_eq!(point(""), None);
+}

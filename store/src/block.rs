@@ -16,6 +16,8 @@ mod writer;
 
 pub(crate) use index::{BlockIndex, ChunkEntry, ChunkKind, IndexedSeries};
 pub(crate) use meta::BlockMeta;
+#[cfg(test)]
+pub(crate) use meta::FORMAT_VERSION;
 pub(crate) use reader::{Block, ChunkReader};
 pub(crate) use set::BlockSet;
 pub(crate) use writer::{BlockWriter, Identity, SeriesSamples};

@@ -109,13 +109,14 @@ impl MetricStore {
             let replayed = reader.replay(|_, record| replay.record(record));
             report_replay(replay.finish(), &replayed);
             head.set_time(clock.now_ms());
+            let downsampling = config.downsampling;
             Ok(Self {
                 config,
                 clock,
                 metrics,
                 disk,
                 wal,
-                sources: Sources { head, blocks },
+                sources: Sources { head, blocks, downsampling },
                 gate: tokio::sync::RwLock::default(),
                 maintenance: tokio::sync::Mutex::default(),
                 wake: Arc::default(),

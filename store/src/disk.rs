@@ -63,6 +63,20 @@ impl DiskFile for File {
     }
 }
 
+/// Removes a file that an interrupted write left beside its place; false when it is none such.
+pub(crate) fn remove_unfinished(path: &Path) -> bool {
+    if path.extension().is_none_or(|extension| extension != "tmp") {
+        return false;
+    }
+    match std::fs::remove_file(path) {
+        Ok(()) => tracing::info!(path = %path.display(), "removed what an interrupted write left"),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove what an interrupted write left");
+        }
+    }
+    true
+}
+
 /// Makes the entries of a folder durable (new, renamed and removed files).
 ///
 /// # Errors

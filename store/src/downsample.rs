@@ -25,14 +25,14 @@ const SAMPLES_PER_STRETCH_MIN: usize = 10;
 const VALUE_MAX: f64 = 1e290;
 
 /// Length of the stretches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Resolution {
     FiveMinutes,
     Hour,
 }
 
 /// What of each stretch is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Column {
     /// The newest sample, and the newest that is no staleness marker.
     Last,

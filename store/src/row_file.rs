@@ -1,4 +1,7 @@
-//! Samples as plain Parquet rows, for any program that reads Parquet: `time`, `name`, `labels`, `value`, one row a sample.
+//! Samples as plain Parquet rows, for any program that reads Parquet: `time`, `name`, `labels`, `value`, `start_time`, `histogram`,
+//! one row a sample.
+
+mod histogram_column;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,7 +18,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use vocab::labels::METRIC_NAME;
-use vocab::{Labels, TimestampMs, is_stale_nan};
+use vocab::{Labels, NativeHistogram, TimestampMs, is_stale_nan};
 
 use crate::error::StoreError;
 
@@ -31,10 +34,25 @@ pub struct RowFileWriter {
     path: PathBuf,
     schema: SchemaRef,
     writer: ArrowWriter<File>,
-    /// Rows that are not handed on yet: index into `labels`, time, value.
-    rows: Vec<(usize, TimestampMs, f64)>,
+    /// Rows that are not handed on yet.
+    rows: Vec<Row>,
     labels: Vec<Labels>,
     num_written: u64,
+}
+
+/// One sample.
+struct Row {
+    /// Index into the labels.
+    of: usize,
+    time: TimestampMs,
+    /// Since when it counts; 0 for not known.
+    start: TimestampMs,
+    value: Value,
+}
+
+enum Value {
+    Float(f64),
+    Histogram(Arc<NativeHistogram>),
 }
 
 impl std::fmt::Debug for RowFileWriter {
@@ -51,8 +69,8 @@ impl RowFileWriter {
     pub fn create(path: &Path) -> Result<Self, StoreError> {
         let file = File::create(path).map_err(|e| StoreError::io("create the file", path, e))?;
         let wrong = |source| StoreError::Parquet { path: path.to_owned(), source };
-        let fields = columns(&[], &[]).map_err(|e| wrong(e.into()))?;
-        let fields = fields.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), false));
+        let columns = columns(&[], &[]).map_err(|e| wrong(e.into()))?;
+        let fields = columns.iter().map(|c| Field::new(c.name, c.values.data_type().clone(), c.may_be_null));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let properties = WriterProperties::builder()
             .set_created_by("tidewatch".to_owned())
@@ -64,29 +82,47 @@ impl RowFileWriter {
         Ok(Self { path: path.to_owned(), schema, writer, rows, labels, num_written: 0 })
     }
 
-    /// Writes samples of a series; those that only say that it ended are no rows.
+    /// Writes samples of a series: time, value, and since when it counts (0: not known). Those that only say that it ended are no
+    /// rows.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn series(
         &mut self,
         labels: &Labels,
-        samples: impl IntoIterator<Item = (TimestampMs, f64)>,
+        samples: impl IntoIterator<Item = (TimestampMs, f64, TimestampMs)>,
     ) -> Result<(), StoreError> {
-        for (time, value) in samples.into_iter().filter(|s| !is_stale_nan(s.1)) {
-            if self.labels.last() != Some(labels) {
-                self.labels.push(labels.clone());
-            }
-            self.rows.push((self.labels.len() - 1, time, value));
-            if self.rows.len() == BATCH_ROWS {
-                self.write_batch()?;
-            }
+        for (time, value, start) in samples.into_iter().filter(|s| !is_stale_nan(s.1)) {
+            self.row(labels, time, start, Value::Float(value))?;
         }
         Ok(())
     }
 
+    /// Writes native histograms of a series, in the same way.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn histograms(
+        &mut self,
+        labels: &Labels,
+        samples: impl IntoIterator<Item = (TimestampMs, Arc<NativeHistogram>, TimestampMs)>,
+    ) -> Result<(), StoreError> {
+        for (time, histogram, start) in samples.into_iter().filter(|s| !is_stale_nan(s.1.sum)) {
+            self.row(labels, time, start, Value::Histogram(histogram))?;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, labels: &Labels, time: TimestampMs, start: TimestampMs, value: Value) -> Result<(), StoreError> {
+        if self.labels.last() != Some(labels) {
+            self.labels.push(labels.clone());
+        }
+        self.rows.push(Row { of: self.labels.len() - 1, time, start, value });
+        if self.rows.len() == BATCH_ROWS { self.write_batch() } else { Ok(()) }
+    }
+
     fn write_batch(&mut self) -> Result<(), StoreError> {
-        let arrays = columns(&self.rows, &self.labels).map(|columns| columns.map(|(_, array)| array).to_vec());
+        let arrays = columns(&self.rows, &self.labels).map(|columns| columns.map(|c| c.values).to_vec());
         let batch = arrays.and_then(|arrays| RecordBatch::try_new(Arc::clone(&self.schema), arrays));
         let written = batch.map_err(ParquetError::from).and_then(|batch| {
             self.writer.write(&batch)?;
@@ -110,25 +146,39 @@ impl RowFileWriter {
     }
 }
 
+/// A column of the file.
+struct Column {
+    name: &'static str,
+    values: ArrayRef,
+    may_be_null: bool,
+}
+
 /// The columns of some rows.
-fn columns(rows: &[(usize, TimestampMs, f64)], labels: &[Labels]) -> Result<[(&'static str, ArrayRef); 4], ArrowError> {
-    let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|r| r.1)).with_timezone("UTC");
-    let names = StringArray::from_iter_values(rows.iter().map(|r| labels[r.0].metric_name()));
+fn columns(rows: &[Row], labels: &[Labels]) -> Result<[Column; 6], ArrowError> {
+    let times = TimestampMillisecondArray::from_iter_values(rows.iter().map(|r| r.time)).with_timezone("UTC");
+    let names = StringArray::from_iter_values(rows.iter().map(|r| labels[r.of].metric_name()));
     let fields = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
     let mut maps = MapBuilder::new(Some(fields), StringBuilder::new(), StringBuilder::new());
-    for (of, ..) in rows {
-        for (name, value) in labels[*of].iter().filter(|(name, _)| *name != METRIC_NAME) {
+    for row in rows {
+        for (name, value) in labels[row.of].iter().filter(|(name, _)| *name != METRIC_NAME) {
             maps.keys().append_value(name);
             maps.values().append_value(value);
         }
         maps.append(true)?;
     }
-    let values = Float64Array::from_iter_values(rows.iter().map(|r| r.2));
+    let values: Float64Array =
+        rows.iter().map(|r| if let Value::Float(value) = r.value { Some(value) } else { None }).collect();
+    let starts: TimestampMillisecondArray = rows.iter().map(|r| (r.start != 0).then_some(r.start)).collect();
+    let histograms =
+        rows.iter().map(|r| if let Value::Histogram(histogram) = &r.value { Some(&**histogram) } else { None });
+    let column = |name, values: ArrayRef, may_be_null| Column { name, values, may_be_null };
     Ok([
-        ("time", Arc::new(times)),
-        ("name", Arc::new(names)),
-        ("labels", Arc::new(maps.finish())),
-        ("value", Arc::new(values)),
+        column("time", Arc::new(times), false),
+        column("name", Arc::new(names), false),
+        column("labels", Arc::new(maps.finish()), false),
+        column("value", Arc::new(values), true),
+        column("start_time", Arc::new(starts.with_timezone("UTC")), true),
+        column("histogram", Arc::new(histogram_column::of(histograms)), true),
     ])
 }
 
@@ -146,9 +196,9 @@ mod tests {
         let path = dir.path().join("x.parquet");
         let mut writer = RowFileWriter::create(&path).unwrap();
         let labels = |host: u32| Labels::from_pairs([("__name__", "m".to_owned()), ("host", format!("h{host}"))]);
-        writer.series(&labels(0), (0..10_000).map(|i| (i * 1000 - 5000, i as f64))).unwrap();
-        writer.series(&labels(1), [(7, 1.5), (8, vocab::STALE_NAN), (9, f64::INFINITY)]).unwrap();
-        writer.series(&Labels::from_pairs([("__name__", "bare")]), [(1, f64::NAN)]).unwrap();
+        writer.series(&labels(0), (0..10_000).map(|i| (i * 1000 - 5000, i as f64, 0))).unwrap();
+        writer.series(&labels(1), [(7, 1.5, 3), (8, vocab::STALE_NAN, 3), (9, f64::INFINITY, 0)]).unwrap();
+        writer.series(&Labels::from_pairs([("__name__", "bare")]), [(1, f64::NAN, 0)]).unwrap();
         assert_eq!(writer.finish().unwrap(), 10_003);
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
         let shown: Vec<String> =
@@ -184,7 +234,7 @@ mod tests {
         let path = dir.path().join("x.parquet");
         assert_eq!(RowFileWriter::create(&path).unwrap().finish().unwrap(), 0);
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
-        assert_eq!(reader.schema().fields().len(), 4);
+        assert_eq!(reader.schema().fields().len(), 6);
         assert!(RowFileWriter::create(Path::new("/nowhere/x.parquet")).is_err());
     }
 }

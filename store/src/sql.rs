@@ -78,7 +78,7 @@ impl SqlEngine {
     }
 
     /// A session that knows the two tables in the name of this context.
-    fn session(&self, ctx: &Ctx, allow_full_scan: bool) -> PortResult<SessionState> {
+    fn session(&self, ctx: &Ctx, allow_full_scan: bool, explains: bool) -> PortResult<SessionState> {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(BudgetPool::new(ctx.memory.pool())))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
@@ -87,7 +87,7 @@ impl SqlEngine {
         let config = SessionConfig::new().with_information_schema(true).with_target_partitions(num_threads());
         let session = SessionContext::new_with_config_rt(config, runtime);
         for source in [Source::Metrics(Arc::clone(&self.querier)), Source::Logs(Arc::clone(&self.logs))] {
-            let table = Table::new(source, ctx.clone(), allow_full_scan);
+            let table = Table::new(source, ctx.clone(), allow_full_scan, explains);
             session.register_table(table.name(), Arc::new(table)).map_err(|e| of_datafusion(&e))?;
         }
         let mut state = session.state();
@@ -119,7 +119,7 @@ impl SqlEngine {
         ctx.cancel.check()?;
         let stopped = |_| PortError::new(ErrorKind::Unavailable, "the query engine is stopping");
         let permit = Arc::clone(&self.running).acquire_owned().await.map_err(stopped)?;
-        let state = self.session(ctx, request.allow_full_scan || read.only_explains)?;
+        let state = self.session(ctx, request.allow_full_scan || read.only_explains, read.explains)?;
         let (planned, plan) = tokio::sync::oneshot::channel();
         let (sender, mut receiver) = mpsc::channel(ANSWER_BATCHES_MAX);
         let (ctx, clock, format) = (ctx.clone(), Arc::clone(&self.clock), request.format);

@@ -14,7 +14,7 @@ use ulid::Ulid;
 use vocab::{Labels, Matcher, TenantId, TimestampMs};
 
 use crate::block::BlockMeta;
-use crate::disk::{Disk, sync_folder};
+use crate::disk::{Disk, remove_unfinished, sync_folder};
 use crate::error::StoreError;
 
 /// Version of the file's format.
@@ -117,7 +117,7 @@ impl Tombstones {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(failed(e)),
         };
-        for path in entries.into_iter().map(|e| e.path()) {
+        for path in entries.into_iter().map(|e| e.path()).filter(|path| !remove_unfinished(path)) {
             let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".json"));
             let Some(tenant) = name.and_then(|n| TenantId::new(n).ok()) else { continue };
             let bytes = std::fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;

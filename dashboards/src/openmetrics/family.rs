@@ -19,6 +19,10 @@ pub struct Family {
     pub unit: String,
     /// The metric names of its series.
     pub members: Vec<String>,
+    /// Whether other series have names that a classic histogram of this one would need.
+    pub(super) classic_taken: bool,
+    /// Whether another series has the name that says since when samples count.
+    pub(super) created_taken: bool,
 }
 
 impl Family {
@@ -30,13 +34,15 @@ impl Family {
             help: help.to_owned(),
             unit: String::new(),
             members: vec![name.to_owned()],
+            classic_taken: false,
+            created_taken: false,
         }
     }
 
-    /// The lines before its samples.
-    pub(super) fn header(&self) -> String {
+    /// The lines before its samples, which are of this type.
+    pub(super) fn header(&self, metric_type: MetricType) -> String {
         let name = if is_plain(&self.name, true) { self.name.clone() } else { quoted(&self.name) };
-        let mut text = format!("# TYPE {name} {}\n", word(self.metric_type));
+        let mut text = format!("# TYPE {name} {}\n", word(metric_type));
         // A unit must be the end of the name.
         if !self.unit.is_empty() && self.name.strip_suffix(&self.unit).is_some_and(|rest| rest.ends_with('_')) {
             text.push_str(&format!("# UNIT {name} {}\n", self.unit));
@@ -48,6 +54,9 @@ impl Family {
         text
     }
 }
+
+/// Ends of the names of a classic histogram's series.
+const CLASSIC_SUFFIXES: [&str; 5] = ["_bucket", "_count", "_sum", "_gcount", "_gsum"];
 
 fn word(metric_type: MetricType) -> &'static str {
     match metric_type {
@@ -88,10 +97,16 @@ pub fn families(names: &[String], metadata: &BTreeMap<String, MetricMetadata>) -
     let help = |name: &str| metadata.get(name).map_or("", |m| m.help.as_str());
     let typed = typed.into_iter().map(|(name, (found, members))| {
         let MetricMetadata { metric_type, help, unit, .. } = found.clone();
-        Family { name, metric_type, help, unit, members }
+        Family { name, metric_type, help, unit, members, classic_taken: false, created_taken: false }
     });
     let mut all: Vec<Family> = typed.chain(loose.iter().map(|name| Family::loose(name, help(name)))).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    for family in &mut all {
+        let taken = |suffix: &str| names.contains(format!("{}{suffix}", family.name).as_str());
+        family.classic_taken = CLASSIC_SUFFIXES.into_iter().any(taken);
+        family.created_taken = taken("_created");
+    }
     all
 }
 

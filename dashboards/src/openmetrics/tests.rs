@@ -1,7 +1,12 @@
 use vocab::sample::MetricMetadata;
 
 use super::*;
-use crate::chunk::{ENCODING_HISTOGRAM, encode_xor};
+use std::sync::Arc;
+
+use vocab::histogram::{NativeHistogram, Span};
+
+use crate::chunk::{ENCODING_HISTOGRAM, ENCODING_XOR, encode_histograms, encode_xor};
+use crate::transfer::PartChunk;
 
 fn metadata(rows: &[(&str, MetricType, &str, &str)]) -> BTreeMap<String, MetricMetadata> {
     let row = |(metric, metric_type, help, unit): &(&str, MetricType, &str, &str)| MetricMetadata {
@@ -17,7 +22,36 @@ fn part(name: &str, labels: &[(&str, &str)], samples: &[(i64, f64)]) -> SeriesPa
     let labels = Labels::from_pairs([("__name__", name)].iter().chain(labels).copied());
     let (min_time, max_time) = (samples[0].0, samples[samples.len() - 1].0);
     let data = encode_xor(samples.iter().copied());
-    SeriesPart { labels, chunks: vec![PartChunk { min_time, max_time, encoding: ENCODING_XOR, data }] }
+    SeriesPart {
+        labels,
+        chunks: vec![PartChunk { min_time, max_time, encoding: ENCODING_XOR, data, ..PartChunk::default() }],
+    }
+}
+
+/// The part with start times: from these times on since those.
+fn since(mut part: SeriesPart, starts: &[(i64, i64)]) -> SeriesPart {
+    part.chunks[0].starts = starts.to_vec();
+    part
+}
+
+/// A part with native histograms of one bucket from 1 to 2.
+fn native(name: &str, samples: &[(i64, f64)]) -> SeriesPart {
+    let samples: Vec<_> = samples.iter().map(|(time, count)| (*time, Arc::new(histogram(*count)))).collect();
+    let (_, data) = encode_histograms(&samples);
+    let (min_time, max_time) = (samples[0].0, samples[samples.len() - 1].0);
+    let chunk = PartChunk { min_time, max_time, encoding: ENCODING_HISTOGRAM, data, ..PartChunk::default() };
+    SeriesPart { labels: Labels::from_pairs([("__name__", name)]), chunks: vec![chunk] }
+}
+
+fn histogram(count: f64) -> NativeHistogram {
+    NativeHistogram {
+        count,
+        sum: count * 1.5,
+        positive_spans: vec![Span { offset: 1, length: 1 }],
+        positive_buckets: vec![count],
+        integer: true,
+        ..NativeHistogram::default()
+    }
 }
 
 /// The text of all families of these parts.
@@ -32,9 +66,7 @@ fn text(rows: &[(&str, MetricType, &str, &str)], parts: &[SeriesPart]) -> (Strin
             text.add(part.clone());
         }
         let counts = text.write(&mut out).expect("written");
-        all.samples += counts.samples;
-        all.native += counts.native;
-        all.unfit += counts.unfit;
+        all.add(counts);
     }
     (String::from_utf8(out).expect("a text"), all)
 }
@@ -131,25 +163,64 @@ wait_seconds_sum{q="a"} 3.5 2.000
 wait_seconds_bucket{le="+Inf",q="b"} 9 1.500
 "#;
     assert_eq!(text, expect);
-    assert_eq!(counts, Counts { samples: 17, native: 0, unfit: 0 });
+    assert_eq!(counts, Counts { samples: 17, ..Counts::default() });
 }
 
 #[test]
 fn what_is_no_histogram_in_this_format_is_told() {
     let rows = [("h", MetricType::Histogram, "helps", "")];
-    let mut native = part("h", &[], &[(0, 1.0), (1000, vocab::STALE_NAN)]);
-    let mut data = vec![0, 7];
-    data.extend([0; 20]);
-    native.chunks.push(PartChunk { min_time: 0, max_time: 1, encoding: ENCODING_HISTOGRAM, data });
+    let mut bare = part("h", &[], &[(0, 1.0), (1000, vocab::STALE_NAN)]);
+    bare.chunks.extend(native("h", &[(0, 5.0), (2000, 6.0)]).chunks);
     let bucket = part("h_bucket", &[("le", "+Inf")], &[(0, 1.0)]);
-    let (whole, counts) = text(&rows, &[native.clone(), bucket]);
-    assert_eq!(whole, "# TYPE h histogram\n# HELP h helps\nh_bucket{le=\"+Inf\"} 1 0.000\n");
-    assert_eq!(counts, Counts { samples: 1, native: 7, unfit: 1 });
-    let (nothing, _) = text(&rows, &[native]);
+    let (whole, counts) = text(&rows, &[bare.clone(), bucket]);
+    let classic = "h_bucket{le=\"1.0\"} 0 2.000\nh_bucket{le=\"2.0\"} 6 2.000\nh_bucket{le=\"+Inf\"} 6 2.000\nh_count 6 2.000\nh_sum 9 2.000\n";
+    assert_eq!(whole, format!("# TYPE h histogram\n# HELP h helps\nh_bucket{{le=\"+Inf\"}} 1 0.000\n{classic}"));
+    assert_eq!(counts, Counts { samples: 2, converted: 1, native: 1, unfit: 1, starts: 0 });
+    let (nothing, _) = text(&rows, &[part("h", &[], &[(0, 1.0)])]);
     assert_eq!(nothing, "");
     let (loose, counts) =
         text(&rows, &[part("h_bucket", &[("le", "1")], &[(0, 1.0)]), part("h_sum", &[], &[(0, 2.0)])]);
     let expect = "# TYPE h_bucket unknown\n# HELP h_bucket helps\nh_bucket{le=\"1\"} 1 0.000\n\
                   # TYPE h_sum unknown\n# HELP h_sum helps\nh_sum 2 0.000\n";
     assert_eq!((loose.as_str(), counts.samples), (expect, 2));
+}
+
+#[test]
+fn native_histograms_of_no_known_type_become_classic_ones() {
+    let (whole, counts) = text(&[], &[since(native("h", &[(1000, 5.0)]), &[(1000, 250)])]);
+    let expect = "# TYPE h histogram\nh_bucket{le=\"1.0\"} 0 1.000\nh_bucket{le=\"2.0\"} 5 1.000\nh_bucket{le=\"+Inf\"} 5 1.000\n\
+                  h_count 5 1.000\nh_sum 7.5 1.000\nh_created 0.250 1.000\n";
+    assert_eq!((whole.as_str(), counts.converted, counts.native), (expect, 1, 0));
+    // Others have the names that it would need.
+    let (whole, counts) = text(&[], &[native("h", &[(1000, 5.0)]), part("h_sum", &[], &[(0, 2.0)])]);
+    assert_eq!((whole.as_str(), counts.converted, counts.native), ("# TYPE h_sum unknown\nh_sum 2 0.000\n", 0, 1));
+}
+
+#[test]
+fn start_times_stand_beside_their_points() {
+    let rows =
+        [("c", MetricType::Counter, "", ""), ("h", MetricType::Histogram, "", ""), ("g", MetricType::Gauge, "", "")];
+    let (whole, counts) = text(
+        &rows,
+        &[
+            since(
+                part("c_total", &[("x", "1")], &[(1001, 1.0), (2000, 2.0), (3000, vocab::STALE_NAN)]),
+                &[(2000, 1001)],
+            ),
+            since(part("g", &[], &[(0, 1.0)]), &[(0, 7)]),
+            since(part("h_bucket", &[("le", "+Inf")], &[(0, 1.0), (1000, 2.0)]), &[(0, -500)]),
+            since(part("h_count", &[], &[(0, 1.0), (1000, 2.0)]), &[(0, -500), (1000, -400)]),
+        ],
+    );
+    // In floating point 1.001 seconds are less than 1001 milliseconds.
+    let expect = "# TYPE c counter\nc_total{x=\"1\"} 1 1.0011\nc_total{x=\"1\"} 2 2.000\nc_created{x=\"1\"} 1.0011 2.000\n\
+                  # TYPE g gauge\ng 1 0.000\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1 0.000\nh_count 1 0.000\n\
+                  h_created -0.500 0.000\nh_bucket{le=\"+Inf\"} 2 1.000\nh_count 2 1.000\n";
+    assert_eq!(whole, expect);
+    assert_eq!(counts, Counts { samples: 7, starts: 3, ..Counts::default() });
+    // A series that has the name is not hidden.
+    let taken = [since(part("c_total", &[], &[(0, 1.0)]), &[(0, 5)]), part("c_created", &[], &[(0, 9.0)])];
+    let (whole, counts) = text(&rows, &taken);
+    assert_eq!(whole, "# TYPE c counter\nc_total 1 0.000\n# TYPE c_created unknown\nc_created 9 0.000\n");
+    assert_eq!(counts.starts, 1);
 }

@@ -16,6 +16,7 @@ use vocab::ports::query::{SelectHints, SelectRequest};
 use vocab::sample::SeriesData;
 use vocab::{Ctx, ErrorKind, Labels, MatchOp, Matcher};
 
+use self::encode::Detail;
 use self::wire::{Query, ReadRequest, ReadResponse};
 use crate::app::{App, Caller, Shared};
 use crate::error::{ApiError, ApiResult, status_of};
@@ -69,9 +70,20 @@ pub(crate) async fn read(State(app): State<Shared>, caller: Caller, request: Req
         None => return Err(ApiError::invalid("none of the accepted response types is known").into()),
     };
     match wanted {
-        TYPE_CHUNKS => streamed(&app, &caller, queries, external).await,
+        TYPE_CHUNKS => streamed(&app, &caller, queries, external, Detail::Standard).await,
         _ => sampled(&app, &caller, queries, external).await,
     }
+}
+
+/// Streams all there is of series, for `tidewatch export`: remote read's chunks in frames, and beside them what it has no words for.
+#[utoipa::path(post, path = "/api/v1/export", tag = "Queries", request_body(content_type = "application/x-protobuf", description = "ReadRequest, snappy"),
+    responses((status = 200, description = "chunks as a stream, with start times and reset hints"), (status = 400, description = "the body says why")))]
+pub(crate) async fn export(State(app): State<Shared>, caller: Caller, request: Request) -> Result<Response, ReadError> {
+    let request = decode(request).await?;
+    // What is exported may be read in again, so it carries no labels that are added on the way out.
+    let external = Labels::default();
+    let queries = request.queries.iter().map(|query| select(query, &external)).collect::<ApiResult<Vec<_>>>()?;
+    streamed(&app, &caller, queries, external, Detail::All).await
 }
 
 async fn decode(request: Request) -> ApiResult<ReadRequest> {
@@ -184,6 +196,7 @@ async fn streamed(
     caller: &Caller,
     queries: Vec<SelectRequest>,
     external: Labels,
+    detail: Detail,
 ) -> Result<Response, ReadError> {
     let (sender, mut frames) = mpsc::channel::<Result<Bytes, ApiError>>(FRAMES_WAITING_MAX);
     let (own, caller) = (app.clone(), caller.clone());
@@ -193,7 +206,7 @@ async fn streamed(
             let _ends = CancelOnDrop(ctx.cancel.clone());
             for (index, query) in queries.into_iter().enumerate() {
                 for series in series(&app, &ctx, query, &external).await? {
-                    for frame in encode::frames(&series, i64::try_from(index).unwrap_or(i64::MAX)) {
+                    for frame in encode::frames(&series, i64::try_from(index).unwrap_or(i64::MAX), detail) {
                         offer(&app, &ctx, &out, frame.into()).await?;
                     }
                 }

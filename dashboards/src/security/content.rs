@@ -29,7 +29,7 @@ const FORMS_OF_PROGRAMS: &str = "/api/v1/admin/tsdb/";
 const MARKS_OF_BROWSERS: [&str; 3] = ["origin", "referer", "sec-fetch-site"];
 
 /// Protocols in protobuf, a type that a web page elsewhere cannot send without asking; OTLP comes in JSON too.
-const PROTOBUF: [&str; 4] = ["/api/v1/read", "/v1/metrics", "/api/v1/otlp/v1/metrics", "/v1/logs"];
+const PROTOBUF: [&str; 5] = ["/api/v1/read", "/api/v1/export", "/v1/metrics", "/api/v1/otlp/v1/metrics", "/v1/logs"];
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -62,7 +62,7 @@ pub(super) fn check(request: &Request) -> Result<(), Refusal> {
         _ if path.starts_with(FORMS_OF_PROGRAMS) => {
             "the parameters in the query string and no body (a form is taken from programs, not from pages)"
         }
-        "/api/v1/read" => "application/x-protobuf",
+        "/api/v1/read" | "/api/v1/export" => "application/x-protobuf",
         _ if essence == "application/json" => return Ok(()),
         _ if PROTOBUF.contains(&path) => "application/x-protobuf or application/json",
         _ => "application/json",

@@ -35,7 +35,7 @@ pub(super) const RESTART_VALUES: usize = 16;
 const GROUP_BYTES_MAX: usize = 256 << 20;
 
 /// What a chunk holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ChunkKind {
     /// Floats.
     Float,
@@ -74,7 +74,7 @@ pub(super) const KIND_BITS: u32 = 1;
 pub(super) const KIND_BITS_WITH_COLUMNS: u32 = 4;
 
 /// Where a chunk is and what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ChunkEntry {
     pub(crate) kind: ChunkKind,
     pub(crate) min_time: TimestampMs,

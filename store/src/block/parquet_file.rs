@@ -1,5 +1,7 @@
 //! `samples.parquet`: one row per chunk.
 
+use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -8,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
@@ -18,8 +20,8 @@ use crate::error::StoreError;
 /// Position of the payload column.
 const PAYLOAD_COLUMN: usize = 10;
 
-/// A row group is closed at about this many bytes of payload: what a writer holds in memory.
-const ROW_GROUP_BYTES: usize = 8 << 20;
+/// A row group is closed at about this many bytes of payload: what a writer holds in memory. Tests have small blocks of several.
+const ROW_GROUP_BYTES: usize = if cfg!(test) { 64 << 10 } else { 8 << 20 };
 
 /// Rows that are handed to the Parquet writer together.
 const BATCH_ROWS: usize = 1024;
@@ -168,6 +170,18 @@ impl SamplesWriter {
             .ok_or_else(|| StoreError::damaged(&self.path, "its pages are not where they were written"))?;
         Ok((offsets, self.writer.bytes_written() as u64))
     }
+}
+
+/// Where the payloads of each row group of a file lie, ascending.
+pub(super) fn row_groups(path: &Path) -> Result<Vec<Range<u64>>, StoreError> {
+    let file = File::open(path).map_err(|e| StoreError::io("open", path, e))?;
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
+    let metadata = metadata.map_err(|source| StoreError::Parquet { path: path.to_owned(), source })?;
+    let groups = metadata.row_groups().iter().map(|group| {
+        let (start, length) = group.column(PAYLOAD_COLUMN).byte_range();
+        start..start + length
+    });
+    Ok(groups.collect())
 }
 
 /// Where each payload's bytes begin. In an uncompressed PLAIN page of a column without nulls they stand one after the other, each

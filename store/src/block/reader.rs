@@ -1,6 +1,7 @@
 //! Reads a block.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,7 @@ use vocab::TimestampMs;
 
 use super::index::{ChunkEntry, ChunkKind};
 use super::index_cache::IndexCache;
-use super::{BlockIndex, BlockMeta, INDEX_FILE, SAMPLES_FILE};
+use super::{BlockIndex, BlockMeta, INDEX_FILE, SAMPLES_FILE, parquet_file};
 use crate::codec::{dense, histogram};
 use crate::error::StoreError;
 
@@ -70,6 +71,11 @@ impl Block {
         *in_use = Arc::downgrade(&index);
         self.cache.put(self.meta.ulid, &index);
         Ok(index)
+    }
+
+    /// Where the payloads of each row group of its samples lie, ascending.
+    pub(crate) fn row_groups(&self) -> Result<Vec<Range<u64>>, StoreError> {
+        parquet_file::row_groups(&self.dir.join(SAMPLES_FILE))
     }
 
     /// Has its files removed as soon as nobody reads it.

@@ -29,6 +29,8 @@ pub struct MetricStoreConfig {
     pub retention_bytes: u64,
     /// Samples older than this go, and are refused; `None` keeps them whatever their age.
     pub retention_time: Option<Duration>,
+    /// Whether days that are over get a coarser picture beside their samples, and queries use it.
+    pub downsampling: bool,
     /// The head is moved into blocks at every multiple of this time.
     pub flush_interval: Duration,
     /// The head is moved into blocks when the log is larger than this many bytes, which bounds the time of a restart.
@@ -46,6 +48,7 @@ impl MetricStoreConfig {
             exemplars_max: EXEMPLARS_DEFAULT,
             retention_bytes: RETENTION_BYTES,
             retention_time: None,
+            downsampling: true,
             flush_interval: Duration::from_secs(2 * 60 * 60),
             wal_bytes_max: 1 << 30,
         }

@@ -84,7 +84,9 @@ impl MetricStore {
         self.retain().await?;
         while self.merge_once(Eagerness::Background).await? {}
         self.clean_old().await?;
-        self.downsample_once().await?;
+        if self.config.downsampling {
+            self.downsample_once().await?;
+        }
         self.metrics.set_state(&self.status());
         Ok(())
     }

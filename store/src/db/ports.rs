@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use vocab::ports::append::{AppendOutcome, Appender, WriteBatch};
 use vocab::ports::query::{
-    CardinalityReport, Fragment, FragmentResult, Querier, SelectRequest, SeriesExemplars, SeriesFilter, SeriesStream,
+    CardinalityReport, Fragment, FragmentResult, Querier, SelectExtent, SelectRequest, SeriesExemplars, SeriesFilter,
+    SeriesStream,
 };
 use vocab::sample::MetricMetadata;
 use vocab::{Ctx, ErrorKind, Labels, PortError, PortResult};
@@ -15,6 +16,7 @@ use super::{MetricStore, blocking, inline};
 use crate::cardinality;
 use crate::error::StoreError;
 use crate::head::Head;
+use crate::query::extent;
 use crate::query::labels::LabelSearch;
 
 /// A batch with more samples than this lets the other tasks of its thread go on elsewhere: at most ten milliseconds. Agents send
@@ -87,6 +89,12 @@ impl MetricStore {
 impl Querier for MetricStore {
     async fn select(&self, ctx: &Ctx, request: SelectRequest) -> PortResult<SeriesStream> {
         self.sources.select(ctx, request).await
+    }
+
+    async fn extent(&self, ctx: &Ctx, request: &SelectRequest) -> PortResult<Option<SelectExtent>> {
+        ctx.cancel.check()?;
+        let (sources, ctx, request) = (self.sources.clone(), ctx.clone(), request.clone());
+        Ok(Some(blocking(move || extent::of(&sources, &ctx, &request)).await?))
     }
 
     async fn execute(&self, ctx: &Ctx, fragment: Fragment) -> PortResult<FragmentResult> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vocab::TenantId;
 
-use crate::disk::{Disk, sync_folder};
+use crate::disk::{Disk, remove_unfinished, sync_folder};
 use crate::error::StoreError;
 use crate::head::{Head, TenantHead};
 
@@ -15,6 +15,9 @@ pub(super) fn load(dir: &Path, head: &Head) -> Result<(), StoreError> {
     let failed = |e| StoreError::io("list the folder", dir, e);
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
+        if remove_unfinished(&path) {
+            continue;
+        }
         let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".json"));
         let Some(tenant) = name.and_then(|n| TenantId::new(n).ok()) else { continue };
         if let Err(error) = head.tenant_or_new(&tenant).load_side(&path) {

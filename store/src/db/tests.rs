@@ -1,7 +1,9 @@
 mod conflicts;
 mod delete;
 mod downsample;
+mod explain;
 mod faults;
+mod killed;
 mod model;
 mod starts;
 mod tenants;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use vocab::sample::{SeriesData, StartTimes};
 use vocab::{NativeHistogram, TimestampMs, is_stale_nan};
 
@@ -34,29 +35,10 @@ impl<'a> Decoder<'a> {
         let mut parts = Parts::default();
         let empty = Snapshot::default();
         let head = sources.head.as_deref().unwrap_or(&empty);
-        let is_wanted = |c: &&(u32, ChunkEntry)| matches!(c.1.kind, ChunkKind::Column(_, of) if Some(of) == column);
-        let in_blocks: Vec<&(u32, ChunkEntry)> =
-            sources.chunks.iter().chain(sources.columns.iter().filter(is_wanted)).collect();
-        let ranges = in_blocks.iter().map(|(_, c)| (c.min_time, c.max_time));
-        let in_head = head.chunks.iter().map(|c| (c.min_time, c.max_time));
-        let order = order_of(&ranges.chain(in_head).collect::<Vec<_>>());
-        for place in order {
+        for place in places(sources, head, column) {
             let before = parts.values.len();
-            let mut is_column = false;
-            match in_blocks.get(place) {
-                Some((block, entry)) => {
-                    is_column = matches!(entry.kind, ChunkKind::Column(..));
-                    let deleted = sources.deleted.iter().find(|(number, _)| number == block).map(|(_, d)| d);
-                    let block = *block as usize;
-                    let read = self.reader(block).and_then(|reader| parts.chunk(reader, entry, deleted));
-                    if let Err(error) = read {
-                        self.report(block, &error);
-                        return Err(error);
-                    }
-                }
-                None => parts.compact(head, place - in_blocks.len())?,
-            }
-            if column == Some(Column::Count) && !is_column {
+            self.read(sources, head, place, &mut parts)?;
+            if column == Some(Column::Count) && !matches!(place, Place::Column(_)) {
                 parts.count_from(before);
             }
         }
@@ -66,6 +48,51 @@ impl<'a> Decoder<'a> {
             parts.count_from(before);
         }
         Ok(parts.finish(sources, self.gathered.start, self.gathered.end))
+    }
+
+    /// What [`Decoder::column`] gives for sums and for counts; what is in no column is decoded once for both.
+    pub(crate) fn means(&mut self, sources: &SeriesSources) -> Result<(SeriesData, SeriesData), StoreError> {
+        let (mut sums, mut counts) = (Parts::default(), Parts::default());
+        let empty = Snapshot::default();
+        let head = sources.head.as_deref().unwrap_or(&empty);
+        let mut decoded: HashMap<Place<'_>, Range<usize>> = HashMap::new();
+        for place in places(sources, head, Some(Column::Sum)) {
+            let before = sums.times.len();
+            self.read(sources, head, place, &mut sums)?;
+            decoded.insert(place, before..sums.times.len());
+        }
+        for place in places(sources, head, Some(Column::Count)) {
+            match place {
+                Place::Column(_) => self.read(sources, head, place, &mut counts)?,
+                _ => counts.count_like(&sums, decoded.get(&place).cloned().unwrap_or_default()),
+            }
+        }
+        let before = sums.times.len();
+        sums.snapshot_rest(head);
+        counts.count_like(&sums, before..sums.times.len());
+        let (start, end) = (self.gathered.start, self.gathered.end);
+        Ok((sums.finish(sources, start, end), counts.finish(sources, start, end)))
+    }
+
+    /// Adds what one place has.
+    fn read(
+        &mut self,
+        sources: &SeriesSources,
+        head: &Snapshot,
+        place: Place<'_>,
+        parts: &mut Parts,
+    ) -> Result<(), StoreError> {
+        let (block, entry) = match place {
+            Place::Head(number) => return parts.compact(head, number),
+            Place::Chunk((block, entry)) | Place::Column((block, entry)) => (*block, entry),
+        };
+        let deleted = sources.deleted.iter().find(|(number, _)| *number == block).map(|(_, d)| d);
+        let block = block as usize;
+        let read = self.reader(block).and_then(|reader| parts.chunk(reader, entry, deleted));
+        if let Err(error) = &read {
+            self.report(block, error);
+        }
+        read
     }
 
     fn reader(&mut self, block: usize) -> Result<&mut ChunkReader, StoreError> {
@@ -82,6 +109,28 @@ impl<'a> Decoder<'a> {
             self.set.set_aside(block, error);
         }
     }
+}
+
+/// Where some of a series' samples are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place<'a> {
+    /// A chunk of a block.
+    Chunk(&'a (u32, ChunkEntry)),
+    /// A chunk of a column.
+    Column(&'a (u32, ChunkEntry)),
+    /// A chunk of the head, by its number.
+    Head(usize),
+}
+
+/// Where the samples of a series are, in the order in which they are read.
+fn places<'a>(sources: &'a SeriesSources, head: &Snapshot, column: Option<Column>) -> Vec<Place<'a>> {
+    let is_wanted = |c: &&(u32, ChunkEntry)| matches!(c.1.kind, ChunkKind::Column(_, of) if Some(of) == column);
+    let chunks = sources.chunks.iter().map(|chunk| (Place::Chunk(chunk), (chunk.1.min_time, chunk.1.max_time)));
+    let columns = sources.columns.iter().filter(is_wanted);
+    let columns = columns.map(|chunk| (Place::Column(chunk), (chunk.1.min_time, chunk.1.max_time)));
+    let in_head = head.chunks.iter().enumerate().map(|(at, c)| (Place::Head(at), (c.min_time, c.max_time)));
+    let (places, ranges): (Vec<_>, Vec<_>) = chunks.chain(columns).chain(in_head).unzip();
+    order_of(&ranges).into_iter().map(|at| places[at]).collect()
 }
 
 /// By time when nothing overlaps, so that the samples come out sorted; else as given, the ones first written first.
@@ -165,6 +214,15 @@ impl Parts {
         for value in self.values.iter_mut().skip(place).filter(|v| !is_stale_nan(**v)) {
             *value = 1.0;
         }
+    }
+
+    /// Adds the times of other samples, each counting as one, staleness markers as none.
+    fn count_like(&mut self, others: &Self, range: Range<usize>) {
+        let before = self.times.len();
+        self.times.extend_from_slice(&others.times[range.clone()]);
+        self.values.extend_from_slice(&others.values[range]);
+        self.count_from(before);
+        self.joined_at(before);
     }
 
     fn joined_at(&mut self, before: usize) {

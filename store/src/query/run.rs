@@ -16,7 +16,7 @@ use super::decode::Decoder;
 use super::gather::{Gathered, Part, Search, gather};
 use crate::block::BlockSet;
 use crate::db::inline;
-use crate::downsample::{self, Column};
+use crate::downsample;
 use crate::error::StoreError;
 use crate::head::Head;
 
@@ -38,13 +38,15 @@ const PARTS: [u64; 2] = [1, 16];
 pub(crate) struct Sources {
     pub(crate) head: Arc<Head>,
     pub(crate) blocks: Arc<BlockSet>,
+    /// Whether downsampled data may stand for samples.
+    pub(crate) downsampling: bool,
 }
 
 impl Sources {
     /// Searches, then streams batches: a few series are decoded here, more of them on as many threads as are worth it.
     pub(crate) async fn select(&self, ctx: &Ctx, request: SelectRequest) -> PortResult<SeriesStream> {
         ctx.cancel.check()?;
-        let choice = downsample::choose_for_select(&request);
+        let choice = downsample::choose_for_select(&request).filter(|_| self.downsampling);
         let SelectRequest { matchers, start_ms, end_ms, hints } = request;
         let (sources, ctx) = (self.clone(), ctx.clone());
         let search_ctx = ctx.clone();
@@ -140,9 +142,8 @@ impl Sources {
         let mut decoder = Decoder::new(&self.blocks, gathered);
         for sources in &gathered.series[range] {
             ctx.cancel.check()?;
-            let sums = decoder.column(sources, Some(Column::Sum))?;
+            let (sums, counts) = decoder.means(sources)?;
             if sums.num_samples() > 0 {
-                let counts = decoder.column(sources, Some(Column::Count))?;
                 ctx.memory.try_grow(sums.heap_bytes() + counts.heap_bytes())?;
                 visit(sums, counts)?;
             }
@@ -190,7 +191,7 @@ impl Sources {
             ctx.cancel.check()?;
             let part = Part { number, of: num_parts };
             let (start, end) = fragment.sample_bounds();
-            let choice = downsample::choose(fragment);
+            let choice = downsample::choose(fragment).filter(|_| self.downsampling);
             let search = Search { matchers: &fragment.matchers, start, end, limit: 0, part, choice };
             let gathered = match self.gather(ctx, &search) {
                 Ok(gathered) => gathered,

@@ -17,6 +17,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
 };
 use futures::stream::{self, BoxStream};
+use vocab::ports::query::SelectExtent;
 use vocab::{PortResult, TimestampMs};
 
 use super::error::to_datafusion;
@@ -36,6 +37,8 @@ pub(super) struct Described {
     pub(super) range: (Option<TimestampMs>, Option<TimestampMs>),
     /// Conditions on texts.
     pub(super) conditions: Vec<String>,
+    /// How much of the table's data is left of it.
+    pub(super) extent: Option<SelectExtent>,
 }
 
 /// A scan of one of our tables.
@@ -72,6 +75,17 @@ impl DisplayAs for ScanExec {
         let (start, end) = self.described.range;
         write!(f, ", time_ms=[{}, {}]", time(start), time(end))?;
         write!(f, ", conditions=[{}]", self.described.conditions.join(", "))?;
+        if let Some(extent) = &self.described.extent {
+            let parts = [
+                ("blocks", extent.blocks),
+                ("row_groups", extent.row_groups),
+                ("chunks", extent.chunks),
+                ("series", extent.series),
+            ];
+            for (name, portion) in parts {
+                write!(f, ", {name}={}/{}", portion.read, portion.of)?;
+            }
+        }
         if let Some(limit) = self.limit {
             write!(f, ", limit={limit}")?;
         }

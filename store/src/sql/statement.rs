@@ -16,6 +16,8 @@ pub(super) struct ReadStatement {
     pub(super) statement: Statement,
     /// Whether it only shows a plan and touches no rows.
     pub(super) only_explains: bool,
+    /// Whether it shows a plan, of a query that may run or not.
+    pub(super) explains: bool,
 }
 
 /// Parses a query and refuses what is not a single reading statement.
@@ -45,7 +47,8 @@ pub(super) fn parse(query: &str) -> Result<ReadStatement, PortError> {
             false
         }
     };
-    Ok(ReadStatement { statement, only_explains })
+    let explains = matches!(statement, Statement::Explain(_));
+    Ok(ReadStatement { statement, only_explains, explains })
 }
 
 fn check(statement: &Statement) -> Result<(), PortError> {

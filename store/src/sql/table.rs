@@ -12,7 +12,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use vocab::labels::METRIC_NAME;
-use vocab::ports::query::{Querier, SelectHints, SelectRequest};
+use vocab::ports::query::{Querier, SelectExtent, SelectHints, SelectRequest};
 use vocab::{Ctx, MatchOp, Matcher, PortError, PortResult};
 
 use super::error::to_datafusion;
@@ -59,16 +59,31 @@ pub(super) struct Table {
     schema: SchemaRef,
     ctx: Ctx,
     allow_full_scan: bool,
+    /// Whether the plan is shown, and so what it leaves out is of interest.
+    explains: bool,
 }
 
 impl Table {
     /// A table that reads in the name of `ctx`.
-    pub(super) fn new(source: Source, ctx: Ctx, allow_full_scan: bool) -> Self {
+    pub(super) fn new(source: Source, ctx: Ctx, allow_full_scan: bool, explains: bool) -> Self {
         let schema = match source {
             Source::Metrics(_) => metrics_schema(),
             Source::Logs(_) => log_schema(&LOG_COLUMNS),
         };
-        Self { source, schema, ctx, allow_full_scan }
+        Self { source, schema, ctx, allow_full_scan, explains }
+    }
+
+    /// How much of the table's data a scan reads, where somebody wants to see it and it is known.
+    async fn extent(&self, pushdown: &Pushdown) -> PortResult<Option<SelectExtent>> {
+        match &self.source {
+            Source::Metrics(querier) if self.explains => {
+                // What the search reserves is given back before the query runs.
+                let memory = Arc::new(self.ctx.memory.pool().reservation("EXPLAIN of metrics"));
+                let ctx = Ctx { memory, ..self.ctx.clone() };
+                querier.extent(&ctx, &select_request(pushdown)).await
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The table's name.
@@ -119,6 +134,7 @@ impl TableProvider for Table {
             table: self.name(),
             range: (pushdown.start_ns.map(to_ms), pushdown.end_ns.map(to_ms)),
             conditions: pushdown.conditions.iter().map(|(target, matcher)| describe(target, matcher)).collect(),
+            extent: self.extent(&pushdown).await.map_err(to_datafusion)?,
         };
         let source: Arc<dyn RowSource> = match &self.source {
             Source::Metrics(querier) => Arc::new(MetricRows {

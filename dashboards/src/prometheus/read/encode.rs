@@ -1,9 +1,11 @@
 //! Series as remote read sends them.
 
+use std::sync::Arc;
+
 use prost::Message;
 use vocab::histogram::{NativeHistogram, ResetHint};
-use vocab::sample::SeriesData;
-use vocab::{Labels, TimestampMs};
+use vocab::sample::{SeriesData, StartTimes};
+use vocab::{Labels, TimestampMs, is_stale_nan};
 
 use super::wire;
 use crate::chunk::{
@@ -58,19 +60,26 @@ fn histogram(timestamp: TimestampMs, own: &NativeHistogram) -> wire::Histogram {
         positive_spans: spans(&own.positive_spans),
         positive_deltas: deltas(&own.positive_buckets),
         positive_counts: counts(&own.positive_buckets),
-        reset_hint: match own.reset_hint {
-            ResetHint::Unknown => 0,
-            ResetHint::Reset => 1,
-            ResetHint::NoReset => 2,
-            ResetHint::Gauge => 3,
-        },
+        reset_hint: i32::from(hint_number(own.reset_hint)),
         timestamp,
         custom_values: own.custom_values.clone(),
     }
 }
 
+/// How much of a series its chunks tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// What remote read has words for.
+    Standard,
+    /// All there is, for exports.
+    All,
+}
+
 /// A series' chunks, by time.
-pub(crate) fn chunks(series: &SeriesData) -> Vec<wire::Chunk> {
+pub(crate) fn chunks(series: &SeriesData, detail: Detail) -> Vec<wire::Chunk> {
+    let known = StartTimes::default();
+    let known = series.starts.as_deref().filter(|_| detail == Detail::All).unwrap_or(&known);
+    let start = |list: &[TimestampMs], at: usize| list.get(at).copied().unwrap_or(0);
     let mut chunks = Vec::new();
     // A chunk holds one kind of samples: floats end where a histogram stands between them.
     let (mut at, mut next) = (0, 0);
@@ -86,6 +95,8 @@ pub(crate) fn chunks(series: &SeriesData) -> Vec<wire::Chunk> {
                 max_time_ms: series.timestamps[end - 1],
                 kind: i32::from(ENCODING_XOR),
                 data: encode_xor(samples),
+                starts: starts_from((at..end).map(|at| (series.timestamps[at], start(&known.floats, at)))),
+                reset_hints: Vec::new(),
             });
             at = end;
         } else {
@@ -100,6 +111,8 @@ pub(crate) fn chunks(series: &SeriesData) -> Vec<wire::Chunk> {
                 max_time_ms: run.last().map_or(native, |h| h.0),
                 kind: i32::from(if integer { ENCODING_HISTOGRAM } else { ENCODING_FLOAT_HISTOGRAM }),
                 data,
+                starts: starts_from(run.iter().zip(next..).map(|(h, at)| (h.0, start(&known.histograms, at)))),
+                reset_hints: if detail == Detail::All { hints_beside(run) } else { Vec::new() },
             });
             next += run.len();
         }
@@ -107,12 +120,54 @@ pub(crate) fn chunks(series: &SeriesData) -> Vec<wire::Chunk> {
     chunks
 }
 
+/// Start times where they change.
+fn starts_from(samples: impl Iterator<Item = (TimestampMs, TimestampMs)>) -> Vec<wire::StartFrom> {
+    let mut known = 0;
+    let changes = samples.filter_map(|(time_ms, start_ms)| {
+        let changed = std::mem::replace(&mut known, start_ms) != start_ms;
+        changed.then_some(wire::StartFrom { time_ms, start_ms })
+    });
+    changes.collect()
+}
+
+/// What is known of the resets of a chunk's histograms, unless the chunk itself says the same.
+fn hints_beside(run: &[(TimestampMs, Arc<NativeHistogram>)]) -> Vec<u8> {
+    let in_chunk = |index: usize, hint: ResetHint| match hint {
+        ResetHint::Gauge => true,
+        ResetHint::Unknown | ResetHint::Reset => index == 0,
+        ResetHint::NoReset => index > 0,
+    };
+    if run.iter().enumerate().all(|(index, (_, h))| is_stale_nan(h.sum) || in_chunk(index, h.reset_hint)) {
+        return Vec::new();
+    }
+    run.iter().map(|(_, h)| hint_number(h.reset_hint)).collect()
+}
+
+fn hint_number(hint: ResetHint) -> u8 {
+    match hint {
+        ResetHint::Unknown => 0,
+        ResetHint::Reset => 1,
+        ResetHint::NoReset => 2,
+        ResetHint::Gauge => 3,
+    }
+}
+
+/// What [`hint_number`] made a number of.
+pub(crate) fn hint_of(number: u8) -> ResetHint {
+    match number {
+        1 => ResetHint::Reset,
+        2 => ResetHint::NoReset,
+        3 => ResetHint::Gauge,
+        _ => ResetHint::Unknown,
+    }
+}
+
 /// A series' frames: each says its length and its checksum, and holds the labels again.
-pub(crate) fn frames(series: &SeriesData, query_index: i64) -> Vec<Vec<u8>> {
+pub(crate) fn frames(series: &SeriesData, query_index: i64, detail: Detail) -> Vec<Vec<u8>> {
     let labels = labels(&series.labels);
     let mut frames = Vec::new();
     let (mut part, mut bytes) = (Vec::new(), 0);
-    let mut chunks = chunks(series).into_iter().peekable();
+    let mut chunks = chunks(series, detail).into_iter().peekable();
     while let Some(chunk) = chunks.next() {
         bytes += chunk.data.len();
         part.push(chunk);

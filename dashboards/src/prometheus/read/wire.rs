@@ -152,4 +152,20 @@ pub(crate) struct Chunk {
     pub(crate) kind: i32,
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) data: Vec<u8>,
+    /// Since when its samples count. Only in exports: remote read has no word for it.
+    #[prost(message, repeated, tag = "100")]
+    pub(crate) starts: Vec<StartFrom>,
+    /// What is known of the resets of its histograms, a number each as in [`Histogram::reset_hint`]; empty where the data says the
+    /// same. Only in exports: the data itself has room for the first one's.
+    #[prost(bytes = "vec", tag = "101")]
+    pub(crate) reset_hints: Vec<u8>,
+}
+
+/// From this sample on samples count since `start_ms`; 0 for not known, which is what holds before the first of these.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(crate) struct StartFrom {
+    #[prost(int64, tag = "1")]
+    pub(crate) time_ms: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) start_ms: i64,
 }

@@ -233,3 +233,32 @@ async fn a_merge_drops_the_columns_and_they_cost_what_the_status_says() {
     let merged = blocks.iter().find(|b| b.meta().num_series == 21).expect("one block of the day");
     assert!(!merged.meta().downsampled && blocks.len() == 1, "{}", blocks.len());
 }
+
+#[tokio::test]
+async fn switched_off_nothing_is_downsampled_and_what_was_is_not_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = SimClock::at(NOON_MS + 24 * HOUR_MS);
+    let config = |downsampling| MetricStoreConfig { downsampling, ..MetricStoreConfig::new(dir.path().to_owned()) };
+    let store = open_with(config(false), &budget(), &clock).await;
+    let mut batch = WriteBatch { origin: Origin::Write, ..WriteBatch::default() };
+    Shape { kind: 1, step_ms: 15_000, jitter_ms: 0, every: 1000 }.push(&mut batch, 0, MIDNIGHT_MS, 24);
+    append(&store, &batch).await;
+    store.flush().await.unwrap();
+    clock.advance(std::time::Duration::from_secs(48 * 3600));
+    let used = |found: &[(Vec<SeriesData>, i64)]| found.iter().any(|f| f.1 > 0);
+    let has_columns = |store: &MetricStore| store.sources.blocks.all().iter().any(|b| b.meta().downsampled);
+    store.round().await.unwrap();
+    let raw = answers(&*store).await;
+    assert!(!has_columns(&store) && !used(&raw));
+    drop(store);
+    let store = open_with(config(true), &budget(), &clock).await;
+    store.round().await.unwrap();
+    assert!(has_columns(&store) && used(&answers(&*store).await));
+    drop(store);
+    let store = open_with(config(false), &budget(), &clock).await;
+    let found = answers(&*store).await;
+    assert!(has_columns(&store) && !used(&found));
+    for (number, (found, raw)) in found.iter().zip(&raw).enumerate() {
+        assert_same(QUERIES[number % QUERIES.len()].0, &found.0, &raw.0);
+    }
+}

@@ -43,6 +43,28 @@ pub struct SelectRequest {
     pub hints: SelectHints,
 }
 
+/// How many of all that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Portion {
+    /// So many are read.
+    pub read: u64,
+    /// So many there are.
+    pub of: u64,
+}
+
+/// What a selection reads of its tenant's data, and so what its times and matchers leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SelectExtent {
+    /// Blocks with a chunk that is read.
+    pub blocks: Portion,
+    /// Row groups of the blocks' files with a chunk that is read.
+    pub row_groups: Portion,
+    /// Chunks of blocks.
+    pub chunks: Portion,
+    /// Series: in each block they are counted by themselves, and once more in memory.
+    pub series: Portion,
+}
+
 /// Batches of decoded series. A series comes whole and once; the order of series is not defined.
 pub type SeriesStream = BoxStream<'static, PortResult<Vec<SeriesData>>>;
 
@@ -251,6 +273,14 @@ pub trait Querier: Send + Sync + Debug {
     /// # Errors
     /// `Limit` when the query's memory share is used up, `Cancelled` and `Timeout` from the context, `Internal` on damage.
     async fn select(&self, ctx: &Ctx, request: SelectRequest) -> PortResult<SeriesStream>;
+
+    /// How much [`Querier::select`] would read for this, found without reading samples; `None` where that is not known.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    async fn extent(&self, _ctx: &Ctx, _request: &SelectRequest) -> PortResult<Option<SelectExtent>> {
+        Ok(None)
+    }
 
     /// Runs a fragment over all the data it concerns and merges the pieces.
     ///
