@@ -1,12 +1,14 @@
-//! Evaluates queries off the async threads: bounded in number, time and memory, and ended when nobody waits any more.
+//! Evaluates queries off the async threads: bounded in number, time and memory, and ended when nobody waits any more. Heavy ones
+//! that are in each other's way take turns.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use vocab::cancel::CancelOnDrop;
-use vocab::{Ctx, ErrorKind};
+use vocab::{Cancel, Ctx, ErrorKind};
 
 use crate::app::{App, Caller};
 use crate::error::{ApiError, ApiResult};
@@ -14,6 +16,37 @@ use crate::metrics::Counted;
 
 /// Most queries that wait for their turn; beyond it the server says at once that it is busy.
 const QUERIES_WAITING_MAX: i64 = 256;
+
+/// How often a query that was refused memory because of others is given a turn of its own. Light queries, which are never held up,
+/// may be in its way even then, so once is not always enough; each time costs it the work done before.
+const TURNS_MAX: u32 = 3;
+
+/// A query that has begun: until when, and whether somebody still waits for it.
+struct Begun {
+    cancel: Cancel,
+    limit: Duration,
+    time_over: BoxFuture<'static, ()>,
+    began: Duration,
+    _ends_with_us: CancelOnDrop,
+}
+
+impl Begun {
+    fn now(app: &App, limit: Duration) -> Self {
+        let cancel = Cancel::new();
+        Self {
+            _ends_with_us: CancelOnDrop(cancel.clone()),
+            cancel,
+            limit,
+            time_over: app.clock.sleep(limit),
+            began: app.clock.monotonic(),
+        }
+    }
+
+    fn out_of_time(&self, app: &App) -> ApiError {
+        app.metrics.queries_timed_out.inc();
+        ApiError::new(ErrorKind::Timeout, format!("query timed out after {} s", self.limit.as_secs_f64()))
+    }
+}
 
 impl App {
     /// Runs `work` on a thread of its own under a time limit. When the caller goes away (this future is dropped) or the
@@ -24,23 +57,63 @@ impl App {
         F: FnOnce(Arc<Self>, Ctx) -> Fut + Send + 'static,
         Fut: Future<Output = ApiResult<T>>,
     {
-        let began = self.clock.monotonic();
-        let ctx = self.ctx(caller);
-        let cancel = ctx.cancel.clone();
-        let _ends_with_us = CancelOnDrop(cancel.clone());
-        let out_of_time = || {
-            self.metrics.queries_timed_out.inc();
-            ApiError::new(ErrorKind::Timeout, format!("query timed out after {} s", limit.as_secs_f64()))
-        };
-        let mut time_over = self.clock.sleep(limit);
+        let mut begun = Begun::now(self, limit);
+        let ctx = Ctx { cancel: begun.cancel.clone(), ..self.ctx(caller) };
+        let answer = self.attempt(&mut begun, ctx, work).await;
+        self.metrics.query_seconds.observe(self.clock.monotonic().saturating_sub(begun.began).as_secs_f64());
+        answer
+    }
 
+    /// The same for work that can be done again: when it is refused memory only because other heavy queries hold it, it gives back
+    /// what it has, waits for its turn among them, and begins anew, all within its time.
+    pub(crate) async fn run_in_turn<T, F, Fut>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        limit: Duration,
+        work: F,
+    ) -> ApiResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Self>, Ctx) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = ApiResult<T>>,
+    {
+        let mut begun = Begun::now(self, limit);
+        let mut ctx = Ctx { cancel: begun.cancel.clone(), ..self.ctx(caller) };
+        let mut turns_left = TURNS_MAX;
+        let answer = loop {
+            let crowded_out = ctx.memory.crowded_out();
+            let answer = self.attempt(&mut begun, ctx, work.clone()).await;
+            let gives_way = matches!(&answer, Err(error) if error.kind == ErrorKind::Limit) && crowded_out.get();
+            if !gives_way || turns_left == 0 {
+                break answer;
+            }
+            // With too many waiting already the answer is the refusal.
+            let Ok(turn) = self.memory.next_turn("a query") else { break answer };
+            turns_left -= 1;
+            let _waiting = Counted::new(&self.metrics.queries_waiting);
+            let memory = tokio::select! {
+                memory = turn => memory,
+                () = &mut begun.time_over => break Err(begun.out_of_time(self)),
+            };
+            ctx = Ctx { cancel: begun.cancel.clone(), ..Ctx::new(caller.tenant.clone(), memory) };
+        };
+        self.metrics.query_seconds.observe(self.clock.monotonic().saturating_sub(begun.began).as_secs_f64());
+        answer
+    }
+
+    async fn attempt<T, F, Fut>(self: &Arc<Self>, begun: &mut Begun, ctx: Ctx, work: F) -> ApiResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Self>, Ctx) -> Fut + Send + 'static,
+        Fut: Future<Output = ApiResult<T>>,
+    {
         if self.metrics.queries_waiting.get() >= QUERIES_WAITING_MAX {
             return Err(ApiError::new(ErrorKind::Unavailable, "too many queries are waiting, try again later"));
         }
         let waiting = Counted::new(&self.metrics.queries_waiting);
         let permit = tokio::select! {
             permit = Arc::clone(&self.permits).acquire_owned() => permit,
-            () = &mut time_over => return Err(out_of_time()),
+            () = &mut begun.time_over => return Err(begun.out_of_time(self)),
         };
         drop(waiting);
         let Ok(permit) = permit else {
@@ -56,7 +129,7 @@ impl App {
             drop(permit);
             answer
         });
-        let answer = tokio::select! {
+        tokio::select! {
             joined = task => match joined {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -65,12 +138,10 @@ impl App {
                     Err(ApiError::new(ErrorKind::Internal, "the query hit an internal error"))
                 }
             },
-            () = &mut time_over => {
-                cancel.time_out();
-                Err(out_of_time())
+            () = &mut begun.time_over => {
+                begun.cancel.time_out();
+                Err(begun.out_of_time(self))
             }
-        };
-        self.metrics.query_seconds.observe(self.clock.monotonic().saturating_sub(began).as_secs_f64());
-        answer
+        }
     }
 }

@@ -7,6 +7,7 @@ mod read;
 mod security;
 mod serve;
 mod tidewatch;
+mod turns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -78,7 +78,7 @@ async fn one(app: &Shared, caller: &Caller, query: BatchQuery, grid: StepGrid) -
         });
         Ok((series.iter().map(matrix_row).collect::<Vec<_>>(), stats, warnings))
     };
-    match app.run(caller, app.config.query_timeout, work).await {
+    match app.run_in_turn(caller, app.config.query_timeout, work).await {
         Ok((matrix, stats, warnings)) => {
             json!({"id": id, "matrix": matrix, "error": null, "stats": stats, "warnings": warnings})
         }

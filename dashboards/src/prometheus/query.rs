@@ -56,7 +56,7 @@ pub(crate) async fn instant(State(app): State<Shared>, caller: Caller, params: P
         let took = Took { queue: began.saturating_sub(asked), total: app.clock.monotonic().saturating_sub(asked) };
         encode(output, text, &params, took, &ctx)
     };
-    Ok(raw_json(app.run(&caller, limit, work).await?))
+    Ok(raw_json(app.run_in_turn(&caller, limit, work).await?))
 }
 
 /// Evaluates a PromQL expression over a range of time.
@@ -81,7 +81,7 @@ pub(crate) async fn range(State(app): State<Shared>, caller: Caller, params: Par
         let took = Took { queue: began.saturating_sub(asked), total: app.clock.monotonic().saturating_sub(asked) };
         encode(output, text, &params, took, &ctx)
     };
-    Ok(raw_json(app.run(&caller, limit, work).await?))
+    Ok(raw_json(app.run_in_turn(&caller, limit, work).await?))
 }
 
 fn grid(params: &Params) -> ApiResult<StepGrid> {

@@ -1,11 +1,17 @@
 //! One memory budget for the process, shared out by name.
 //!
 //! A consumer reserves before it allocates. When a share is used up the reservation fails with an error that names the
-//! share and its limit: the query fails, or ingest sheds; the process does not die.
+//! share and its limit: the query fails, or ingest sheds; the process does not die. Who failed only because of others may
+//! give everything back and queue for a turn of its own ([`turns`]).
+
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use self::turns::{CrowdedOut, NextTurn};
+use self::turns::{Turn, Turns};
 
 use crate::error::{ErrorKind, PortError};
 
@@ -56,20 +62,14 @@ pub struct MemoryPool {
     name: &'static str,
     limit_bytes: usize,
     used_bytes: AtomicUsize,
-    /// Number of the large consumer that goes first; [`NOBODY`] when none is large.
-    first: AtomicU64,
-    /// How many consumers among many there were.
-    num_consumers: AtomicU64,
+    /// Whose turn it is among many.
+    turns: Turns,
 }
-
-/// No consumer has this number.
-const NOBODY: u64 = 0;
 
 impl MemoryPool {
     /// A pool of its own.
     pub fn new(name: &'static str, limit_bytes: usize) -> Arc<Self> {
-        let (used_bytes, first, num_consumers) = (AtomicUsize::new(0), AtomicU64::new(NOBODY), AtomicU64::new(NOBODY));
-        Arc::new(Self { name, limit_bytes, used_bytes, first, num_consumers })
+        Arc::new(Self { name, limit_bytes, used_bytes: AtomicUsize::new(0), turns: Turns::default() })
     }
 
     /// Its name.
@@ -96,9 +96,21 @@ impl MemoryPool {
     /// heavy queries do not make the light ones fail; and of the large ones the first may take more than the others, so that
     /// many heavy queries at once do not all fail for want of what the others hold.
     pub fn reservation_among_many(self: &Arc<Self>, consumer: &'static str) -> MemoryReservation {
-        let number = self.num_consumers.fetch_add(1, Ordering::Relaxed) + 1;
-        let turn = Some(Arc::new(Turn { pool: Arc::clone(self), number }));
-        MemoryReservation { pool: Arc::clone(self), consumer, turn, bytes: AtomicUsize::new(0) }
+        self.reservation_in(Turn::of_anybody(self), consumer)
+    }
+
+    /// Queues for a turn: what one of many does that was crowded out and has given back all it held. It is served in the order
+    /// of arrival; whoever has the turn may fill the pool further than all others, and hands it on when its reservation with all
+    /// its parts is dropped. To give up the wait, drop what this returns.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] when too many wait already.
+    pub fn next_turn(self: &Arc<Self>, consumer: &'static str) -> Result<NextTurn, PortError> {
+        turns::queue(self, consumer)
+    }
+
+    fn reservation_in(self: &Arc<Self>, turn: Arc<Turn>, consumer: &'static str) -> MemoryReservation {
+        MemoryReservation { pool: Arc::clone(self), consumer, turn: Some(turn), bytes: AtomicUsize::new(0) }
     }
 
     fn try_take(&self, bytes: usize, consumer: &str, most: usize) -> Result<(), PortError> {
@@ -124,37 +136,6 @@ impl MemoryPool {
     }
 }
 
-/// A consumer among many is large when it holds more than this part of the pool.
-const LARGE_PART: usize = 64;
-
-/// Percent of the pool that the first of the large consumers may fill it to; the rest is for small ones.
-const FIRST_PERCENT: usize = 75;
-
-/// Percent of the pool that the other large consumers may fill it to.
-const OTHERS_PERCENT: usize = 50;
-
-/// One consumer among many, with all its parts.
-#[derive(Debug)]
-struct Turn {
-    pool: Arc<MemoryPool>,
-    number: u64,
-}
-
-impl Turn {
-    /// Percent of the pool that it may fill it to now that it is large.
-    fn percent(&self) -> usize {
-        let first = self.pool.first.compare_exchange(NOBODY, self.number, Ordering::AcqRel, Ordering::Acquire);
-        if first.is_ok() || first == Err(self.number) { FIRST_PERCENT } else { OTHERS_PERCENT }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        // When another one is the first there is nothing to hand on.
-        let _other = self.pool.first.compare_exchange(self.number, NOBODY, Ordering::AcqRel, Ordering::Acquire);
-    }
-}
-
 /// Bytes held by one consumer; given back when dropped.
 #[derive(Debug)]
 pub struct MemoryReservation {
@@ -177,11 +158,21 @@ impl MemoryReservation {
     /// [`ErrorKind::Limit`] naming the share when it is used up; nothing is taken then.
     pub fn try_grow(&self, bytes: usize) -> Result<(), PortError> {
         let limit = self.pool.limit_bytes;
-        let is_large = self.bytes().saturating_add(bytes) > limit / LARGE_PART;
-        let turn = self.turn.as_ref().filter(|_| is_large);
-        self.pool.try_take(bytes, self.consumer, turn.map_or(limit, |turn| limit / 100 * turn.percent()))?;
+        match &self.turn {
+            None => self.pool.try_take(bytes, self.consumer, limit)?,
+            Some(turn) => {
+                let most = turn.most(self.bytes().saturating_add(bytes));
+                self.pool.try_take(bytes, self.consumer, most).inspect_err(|_| turn.refused(bytes))?;
+                turn.holds(bytes);
+            }
+        }
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Tells, also when this is dropped, whether it was refused memory that it could have had without the others.
+    pub fn crowded_out(&self) -> CrowdedOut {
+        self.turn.as_ref().map(|turn| turn.crowded_out()).unwrap_or_default()
     }
 
     /// Gives bytes back; more than are held gives back all.
@@ -192,6 +183,9 @@ impl MemoryReservation {
             match self.bytes.compare_exchange_weak(held, held - take, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
                     self.pool.used_bytes.fetch_sub(take, Ordering::AcqRel);
+                    if let Some(turn) = &self.turn {
+                        turn.gives_back(take);
+                    }
                     return;
                 }
                 Err(now) => held = now,
@@ -241,34 +235,5 @@ mod tests {
         second.try_grow(500).expect("fits now");
         second.shrink(9999);
         assert_eq!((second.bytes(), pool.used_bytes()), (0, 0));
-    }
-
-    #[test]
-    fn large_ones_among_many_leave_room_for_small_ones() {
-        let pool = MemoryPool::new("queries", 6400);
-        let heavy: Vec<_> = (0..3).map(|_| pool.reservation_among_many("query")).collect();
-        heavy[0].try_grow(4000).expect("fits");
-        heavy[0].child().try_grow(800).expect("fills three quarters");
-        heavy[0].try_grow(801).expect_err("the rest is for small ones");
-        heavy[2].try_grow(101).expect_err("no room for another large one");
-        heavy[2].try_grow(100).expect("a small one");
-        heavy[2].child().try_grow(100).expect("counted by itself");
-        heavy[2].try_grow(1).expect_err("it would be large");
-        pool.reservation("one of few").try_grow(1500).expect("takes all there is");
-    }
-
-    #[test]
-    fn the_first_large_one_goes_on_while_others_wait_their_turn() {
-        let pool = MemoryPool::new("queries", 6400);
-        let [first, second] = ["first", "second"].map(|_| pool.reservation_among_many("query"));
-        first.try_grow(200).expect("large, and the first");
-        second.try_grow(3000).expect("half is for all");
-        second.try_grow(1).expect_err("half is full");
-        first.try_grow(1600).expect("up to three quarters");
-        let part = first.child();
-        drop(first);
-        second.try_grow(201).expect_err("a part of the first is at work");
-        drop(part);
-        second.try_grow(1800).expect("its turn");
     }
 }
