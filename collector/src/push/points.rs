@@ -79,7 +79,7 @@ impl Points {
     pub(super) fn created(&mut self, seconds: f64, batch: &mut WriteBatch) -> bool {
         let ms = (seconds * 1000.0).round();
         // Beyond this not every millisecond has a number.
-        if !(ms.abs() < 9e15) {
+        if ms.is_nan() || ms.abs() >= 9e15 {
             return false;
         }
         #[allow(clippy::cast_possible_truncation, reason = "checked above")]
