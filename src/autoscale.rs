@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use autoscaler::policy::Policy;
 use autoscaler::replay::{Trace, recorded};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use vocab::time::Clock;
 
 use crate::cli::Server;
@@ -19,12 +19,13 @@ pub enum Autoscale {
     /// Answer one line per tick on stdin with a decision on stdout, with every default of a service nobody tuned.
     Step,
     /// Replay a policy on a recorded load, beside the Horizontal Pod Autoscaler at 70 % and a fixed number of replicas.
+    #[command(group(ArgGroup::new("load").required(true).args(["trace", "from"])))]
     Replay {
         /// The policy: one entry of the section `autoscaling`, alone in a YAML file.
         #[arg(long, value_name = "FILE")]
         policy: PathBuf,
         /// The load of the policy's first target: lines of seconds,value.
-        #[arg(long, value_name = "FILE", required_unless_present = "from", conflicts_with = "from")]
+        #[arg(long, value_name = "FILE")]
         trace: Option<PathBuf>,
         /// Replay what a running Tidewatch has recorded from here on: RFC 3339, Unix seconds, or how long ago (7d).
         #[arg(long, value_name = "TIME")]

@@ -310,6 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn a_replay_wants_one_load() {
+        let parse = |rest: &[&str]| {
+            let line = ["tidewatch", "autoscale", "replay", "--policy", "p.yaml"];
+            Cli::try_parse_from(line.iter().chain(rest)).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(parse(&["--trace", "load.csv"]), Ok(()));
+        assert_eq!(parse(&["--from", "7d", "--to", "1d"]), Ok(()));
+        let missing = parse(&[]).expect_err("no load");
+        assert!(missing.contains("--trace <FILE>|--from <TIME>"), "{missing}");
+        assert!(
+            parse(&["--trace", "load.csv", "--from", "7d"]).expect_err("two loads").contains("cannot be used with")
+        );
+        assert!(parse(&["--trace", "load.csv", "--to", "1d"]).expect_err("to what").contains("--from"));
+    }
+
+    #[test]
     fn it_serves_without_a_subcommand() {
         let cli = Cli::try_parse_from(["tidewatch", "--listen", "127.0.0.1:0", "--roles", "store,dashboards"])
             .expect("valid");

@@ -51,6 +51,8 @@ impl Document {
 
 /// Decodes a node found at `path`, noting every mistake. `None` when nothing could be decoded.
 pub fn decode<T: DeserializeOwned>(mut node: Node, path: &str, problems: &mut Problems) -> Option<T> {
+    // What was taken out for a mistake of its own: that it is missing then is no second one.
+    let mut taken_out = Vec::new();
     for _ in 0..PROBLEMS_PER_SECTION_MAX {
         let error = match serde_path_to_error::deserialize::<_, T>(node.clone()) {
             Ok(decoded) => return Some(decoded),
@@ -71,11 +73,15 @@ pub fn decode<T: DeserializeOwned>(mut node: Node, path: &str, problems: &mut Pr
             }
             return None;
         }
-        problems.add(join(path, &inner_path), message);
+        let missing = between(&message, "missing field `", "`").map(|name| join(&inner_path, &name));
+        if missing.is_none_or(|missing| !taken_out.contains(&missing)) {
+            problems.add(join(path, &inner_path), message);
+        }
         let (holder, last) = split_last(&inner_path);
         if last.is_empty() || !remove(&mut node, holder, last) {
             return None;
         }
+        taken_out.push(inner_path);
     }
     None
 }
@@ -156,6 +162,16 @@ mod tests {
         );
         assert!(list.iter().any(|p| p.starts_with("f.yml:5: jobs[1].limit: ") && p.contains("\"many\"")), "{list:#?}");
         assert!(list.iter().any(|p| p.starts_with("f.yml:6: colour: unknown key")), "{list:#?}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_not_missing_as_well() {
+        let (_, list) = problems_of("jobs:\n- limit: many\n  job_name: [a]\ncolour: red\n");
+        assert_eq!(list.len(), 3, "{list:#?}");
+        assert!(list.iter().any(|p| p.starts_with("f.yml:3: jobs[0].job_name: invalid type")), "{list:#?}");
+        let (_, list) = problems_of("jobs:\n- limit: 3\n");
+        assert_eq!(list.len(), 1, "{list:#?}");
+        assert!(list[0].contains("missing field `job_name`"), "{list:#?}");
     }
 
     #[test]

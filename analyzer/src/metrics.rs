@@ -35,6 +35,8 @@ pub struct Metrics {
     pub log_patterns: Gauge,
     /// Log lines put into a pattern.
     pub log_lines: Counter,
+    /// Log lines by service, for the default tenant.
+    pub service_log_lines: Family<LabelPairs, Counter>,
     /// Log patterns never seen before.
     pub log_patterns_new: Counter,
     /// Log patterns forgotten for lack of room.
@@ -85,6 +87,11 @@ impl Metrics {
             ),
             log_patterns: gauge("analyzer_log_patterns", "Log patterns known"),
             log_lines: counter("analyzer_log_lines", "Log lines put into a pattern"),
+            service_log_lines: telemetry.register(
+                "analyzer_service_log_lines",
+                "Log lines stored, by service",
+                Family::default(),
+            ),
             log_patterns_new: counter("analyzer_log_patterns_new", "Log patterns never seen before"),
             log_patterns_evicted: counter("analyzer_log_patterns_evicted", "Log patterns forgotten for lack of room"),
             reports: counter("analyzer_reports", "Inspection reports written"),

@@ -145,6 +145,7 @@ impl Autoscaler {
             freeze_windows: RwLock::default(),
             meter: Meter::default(),
             seats: Arc::default(),
+            running: Default::default(),
             prepared: AsyncMutex::default(),
             shown: RwLock::new(HashMap::new()),
         };

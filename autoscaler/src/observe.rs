@@ -7,8 +7,9 @@ use promql::{Engine, EngineOptions, Expr, ParseOptions, QueryValue, SampleValue}
 use tokio::sync::Semaphore;
 use vocab::error::chain;
 use vocab::ports::Querier;
+use vocab::ports::query::StepGrid;
 use vocab::scaling::SeenMetric;
-use vocab::{Clock, Ctx, MemoryPool, TenantId, TimestampMs};
+use vocab::{Clock, Ctx, MemoryPool, PortError, PortResult, TenantId, TimestampMs};
 
 use crate::policy::{Policy, ms};
 
@@ -71,6 +72,41 @@ impl Observer {
         Ok(samples.iter().filter_map(number).collect())
     }
 
+    /// The context of a longer task than one query.
+    pub(crate) fn ctx(&self, what: &'static str) -> Ctx {
+        Ctx::new(self.tenant.clone(), self.memory.reservation(what))
+    }
+
+    /// Evaluates a query at the steps of a grid to one series: the steps at which it has a number.
+    pub(crate) async fn course(
+        &self,
+        ctx: &Ctx,
+        policy: &Policy,
+        query: &str,
+        grid: StepGrid,
+    ) -> PortResult<Vec<(TimestampMs, f64)>> {
+        let expr = promql::parse(query, &ParseOptions::default()).map_err(|e| PortError::invalid(e.to_string()))?;
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
+        let output = self.engine(policy).range(self.querier.as_ref(), ctx, &expr, grid).await;
+        let output = output.map_err(|error| PortError::new(error.kind(), chain(&error)))?;
+        let QueryValue::Matrix(series) = output.value else {
+            return Err(PortError::invalid("the query gives no series"));
+        };
+        if series.len() > 1 {
+            return Err(PortError::invalid(format!("the query gives {} series, not one; sum them", series.len())));
+        }
+        let points = series.into_iter().flat_map(|s| s.timestamps.into_iter().zip(s.values));
+        Ok(points.collect())
+    }
+
+    /// Evaluates as a policy's rounds do.
+    fn engine(&self, policy: &Policy) -> Engine {
+        // A plain selector must not show what was scraped minutes ago; rates have their window.
+        let lookback_ms = CURRENT_SCRAPES * ms(policy.scrape_interval);
+        Engine::new(EngineOptions { lookback_ms, ..self.options.clone() })
+    }
+
     async fn evaluate(&self, policy: &Policy, query: &str) -> Result<(f64, Option<i64>), String> {
         let expr = promql::parse(query, &ParseOptions::default()).map_err(|e| e.to_string())?;
         let now_ms = self.clock.now_ms();
@@ -102,13 +138,10 @@ impl Observer {
     }
 
     async fn answer(&self, policy: &Policy, expr: &Expr, now_ms: TimestampMs) -> Result<QueryValue, String> {
-        // A plain selector must not show what was scraped minutes ago; rates have their window.
-        let current_ms = CURRENT_SCRAPES * ms(policy.scrape_interval);
-        let options = EngineOptions { lookback_ms: current_ms, ..self.options.clone() };
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
-        let ctx = Ctx::new(self.tenant.clone(), self.memory.reservation("autoscaler query"));
-        let engine = Engine::new(options);
+        let ctx = self.ctx("autoscaler query");
+        let engine = self.engine(policy);
         let answer = engine.instant(self.querier.as_ref(), &ctx, expr, now_ms);
         let answer = tokio::select! {
             answer = answer => answer.map_err(|e| chain(&e))?,

@@ -12,6 +12,7 @@ use vocab::scaling::{PolicyObject, PolicyVersion};
 use vocab::{Clock, ErrorKind, PortError, PortResult, Problem, Problems, TenantId};
 
 use crate::config::{AutoscalerConfig, RawAutoscaler, RawPolicy, check};
+use crate::policy::Policy;
 
 /// Most policies that are kept.
 const POLICIES_MAX: usize = 20_000;
@@ -19,6 +20,8 @@ const POLICIES_MAX: usize = 20_000;
 const VERSIONS_MAX: usize = 50;
 /// Longest name.
 const NAME_BYTES_MAX: usize = 128;
+/// Longest text of a policy that is tried: a policy has a few hundred bytes.
+const YAML_BYTES_MAX: usize = 256 * 1024;
 /// Times a merge is tried without the policies that were found wrong.
 const MERGES_MAX: usize = 8;
 
@@ -126,6 +129,39 @@ impl Policies {
         Ok(mistakes(file, &self.load().await?, name, raw))
     }
 
+    /// A policy as it would be in force, instead of what is kept or stands in the file for its service: for a trial, nothing is
+    /// kept. It is an object, or YAML as a text.
+    ///
+    /// # Errors
+    /// `Invalid` with all mistakes; the catalog's.
+    pub(crate) async fn tried(&self, file: &AutoscalerConfig, policy: &Value) -> PortResult<Policy> {
+        let parsed = match policy {
+            Value::String(yaml) if yaml.len() > YAML_BYTES_MAX => {
+                return Err(PortError::invalid(format!("want a policy of at most {YAML_BYTES_MAX} bytes")));
+            }
+            Value::String(yaml) => serde_saphyr::from_str::<Value>(yaml)
+                .map_err(|error| PortError::invalid(format!("the policy is no YAML: {error}")))?,
+            policy => policy.clone(),
+        };
+        let name = parsed["name"].as_str().or_else(|| parsed["service"].as_str()).unwrap_or("policy").to_owned();
+        let wrong = |problems: &[Problem]| {
+            let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            PortError::invalid(format!("policy {name}: {}", words.join("; ")))
+        };
+        let raw = read(&name, &parsed).map_err(|problem| wrong(&[problem]))?;
+        let service = raw.service.clone();
+        let is_replaced = |p: &RawPolicy| p.service == service || p.name.as_ref() == Some(&name);
+        let all = self.load().await?;
+        let others = |k: &Kept| k.raw.as_ref().is_some_and(|raw| !is_replaced(raw));
+        let mut sections = beside(file, &all, others);
+        sections.autoscaling.retain(|p| !is_replaced(p));
+        let at = sections.autoscaling.len();
+        sections.autoscaling.push(raw);
+        let (config, problems) = checked(&sections, &file.cluster, at);
+        let found = config.policies.into_iter().find(|p| p.service == service).filter(|_| problems.is_empty());
+        found.ok_or_else(|| wrong(&problems))
+    }
+
     /// Removes a policy; its versions stay.
     ///
     /// # Errors
@@ -223,21 +259,33 @@ fn kept(name: &str, value: Value, document: i64) -> Kept {
 
 /// All that is wrong with a policy among the file's and the others, which may need it as it was.
 fn mistakes(file: &AutoscalerConfig, all: &[Kept], name: &str, policy: RawPolicy) -> Vec<Problem> {
+    let mut raw = beside(file, all, |k| k.object.name != name);
+    let at = raw.autoscaling.len();
+    raw.autoscaling.push(policy);
+    checked(&raw, &file.cluster, at).1
+}
+
+/// The file's sections with those kept policies that are in force and wanted.
+fn beside(file: &AutoscalerConfig, all: &[Kept], wanted: impl Fn(&Kept) -> bool) -> RawAutoscaler {
     let before = merge(file, all);
     let mut raw = before.config.raw.clone();
     let in_force: BTreeSet<&str> = before.config.policies.iter().map(|p| p.name.as_str()).collect();
-    let others = all.iter().filter(|k| k.object.name != name && in_force.contains(k.object.name.as_str()));
+    let others = all.iter().filter(|k| wanted(k) && in_force.contains(k.object.name.as_str()));
     raw.autoscaling.extend(others.filter_map(|k| k.raw.clone()));
-    let at = format!("autoscaling[{}]", raw.autoscaling.len());
-    raw.autoscaling.push(policy);
+    raw
+}
+
+/// Checks sections; the paths of what is wrong with the policy at a place begin at that policy.
+fn checked(raw: &RawAutoscaler, cluster: &str, at: usize) -> (AutoscalerConfig, Vec<Problem>) {
     let mut problems = Problems::default();
-    check(&raw, &file.cluster, &mut problems);
+    let config = check(raw, cluster, &mut problems);
+    let at = format!("autoscaling[{at}]");
     for problem in &mut problems.list {
         if let Some(key) = problem.path.strip_prefix(&at) {
             problem.path = key.trim_start_matches('.').to_owned();
         }
     }
-    problems.list
+    (config, problems.list)
 }
 
 /// Puts a file and kept policies together; what is wrong is set aside with its reason, and the rest is in force.

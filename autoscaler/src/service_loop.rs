@@ -25,6 +25,7 @@ use crate::batches::Batches;
 use crate::board::Board;
 use crate::capacity::Learner;
 use crate::freeze_window::FreezeWindow;
+use crate::inventory::Running;
 use crate::leader::Leader;
 use crate::ledger::Meter;
 use crate::metrics::Metrics;
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     /// Who sits where at the balancers: by service, server and replica.
     pub(crate) seats: Seats,
+    /// What orchestrators run now.
+    pub(crate) running: Running,
     /// The term for which switches and queues of before were read.
     pub(crate) prepared: tokio::sync::Mutex<Option<i64>>,
     /// What is shown of each service, by service.
@@ -130,6 +133,7 @@ impl ServiceLoop {
         let wall_ms = shared.clock.now_ms();
         let origin = (state.last_ms.map_or(wall_ms, |last| last.max(wall_ms)), shared.clock.monotonic());
         let series = Series::new(&policy);
+        let capacity = Learner::restore(&policy, state.learned.as_ref(), origin.0);
         let mut service = Self {
             policy,
             orchestrator,
@@ -139,7 +143,7 @@ impl ServiceLoop {
             open: HashMap::new(),
             unsure: Vec::new(),
             series,
-            capacity: Learner::default(),
+            capacity,
             first_round: true,
             last_saved: None,
             waits_since: None,
@@ -213,7 +217,9 @@ impl ServiceLoop {
         }
         self.post(&observation, &plan).await;
         let now_ms = self.planner_now();
-        self.capacity.note(&self.policy, &observation, now_ms);
+        if self.capacity.note(&self.policy, &observation, now_ms) {
+            self.state.learned = self.capacity.stored(&self.policy);
+        }
         self.show(&observation, &plan);
         self.series.append(&self.shared, &observation, &plan).await;
         let now = self.shared.clock.monotonic();

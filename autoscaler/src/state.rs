@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vocab::TimestampMs;
 
+use crate::capacity::Learned;
 use crate::level::Level;
 use crate::policy::{Policy, ms};
 use crate::predict::Predictor;
@@ -173,6 +174,9 @@ pub struct State {
     /// Steps that were taken and are not over; parallel to the policy's.
     #[serde(default)]
     pub steps: Vec<Option<Taken>>,
+    /// What was learned of how much a replica carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) learned: Option<Learned>,
     /// The planner, once it has seen a load.
     #[serde(skip)]
     pub predictor: Option<Predictor>,
@@ -340,6 +344,7 @@ mod tests {
         state.predictor = Some(predictor);
         let reason = "x".repeat(500);
         state.frozen = Some(Frozen { since_ms: far, cause: FreezeCause::Refused, reason });
+        state.learned = Some(Learned::largest());
         let bytes = state.to_bytes();
         assert!(bytes.len() <= STATE_BYTES_MAX, "{} bytes", bytes.len());
         assert_eq!(State::from_bytes(&bytes), Some(state));

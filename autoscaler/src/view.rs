@@ -8,11 +8,15 @@ use parking_lot::RwLock;
 use vocab::duration::format_duration;
 use vocab::ports::catalog::DecisionFilter;
 use vocab::ports::views::{Paused, ScalingView};
-use vocab::scaling::{DecisionState, Held, PolicyObject, PolicyVersion, ScaledService, ScalingMode, ShownWindow};
+use vocab::replay::{Replay, ReplayRequest};
+use vocab::scaling::{
+    DecisionState, Held, PolicyObject, PolicyVersion, RunningReplica, ScaledService, ScalingMode, ShownWindow,
+};
 use vocab::{ErrorKind, PortError, PortResult, Problem, TenantId, TimestampMs};
 
 use crate::autoscaler::Autoscaler;
 use crate::policy::{Policy, Target};
+use crate::replay::Replays;
 use crate::service_loop::Shared;
 
 /// The view of one tenant's scaled services.
@@ -22,11 +26,12 @@ pub(crate) struct View {
     policies: Arc<RwLock<Vec<Policy>>>,
     /// What carries out changes of policies; gone when the program ends.
     autoscaler: Weak<Autoscaler>,
+    replays: Replays,
 }
 
 impl View {
     pub(crate) fn new(shared: Arc<Shared>, policies: Arc<RwLock<Vec<Policy>>>, autoscaler: Weak<Autoscaler>) -> Self {
-        Self { shared, policies, autoscaler }
+        Self { shared, policies, autoscaler, replays: Replays::default() }
     }
 
     /// The autoscaler, for this tenant.
@@ -109,6 +114,14 @@ impl ScalingView for View {
         policies.iter().map(show).collect()
     }
 
+    async fn running(&self, tenant: &TenantId, service: &str) -> Option<Vec<RunningReplica>> {
+        if *tenant != self.shared.tenant {
+            return None;
+        }
+        let seats = self.shared.seats.read().get(service).cloned().unwrap_or_default();
+        self.shared.running.of(service, &seats, self.shared.clock.now_ms())
+    }
+
     async fn stopped(&self) -> Option<(TimestampMs, String)> {
         self.shared.switches.stopped()
     }
@@ -185,6 +198,27 @@ impl ScalingView for View {
         let autoscaler = self.autoscaler(tenant)?;
         let file = autoscaler.file().await;
         autoscaler.kept().check(&file, name, policy).await
+    }
+
+    async fn replay(&self, tenant: &TenantId, request: ReplayRequest) -> PortResult<Replay> {
+        let policy = match &request.policy {
+            Some(policy) => {
+                let autoscaler = self.autoscaler(tenant)?;
+                let file = autoscaler.file().await;
+                autoscaler.kept().tried(&file, policy).await?
+            }
+            None => {
+                self.check_scaled(tenant, &request.service)?;
+                let policies = self.policies.read();
+                let found = policies.iter().find(|p| p.service == request.service).cloned();
+                found.ok_or_else(|| PortError::not_found(format!("service {:?} has no policy", request.service)))?
+            }
+        };
+        let shown = self.shared.shown.read().get(&policy.service).and_then(|s| s.startup_seconds);
+        #[allow(clippy::cast_possible_truncation, reason = "a start-up time in milliseconds; the cast saturates")]
+        let startup_ms = shown.map(|seconds| (seconds * 1000.0) as i64);
+        let range = (request.from_ms, request.to_ms);
+        self.replays.run(&self.shared.observer, policy, range, startup_ms, &self.shared.clock).await
     }
 
     async fn freeze_windows(&self, tenant: &TenantId) -> Vec<ShownWindow> {

@@ -11,6 +11,7 @@ pub(crate) mod ledger;
 pub(crate) mod logs;
 pub(crate) mod overview;
 pub(crate) mod policies;
+pub(crate) mod replay;
 pub(crate) mod reports;
 pub(crate) mod said;
 pub(crate) mod scaling;

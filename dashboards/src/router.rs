@@ -16,8 +16,8 @@ use utoipa_axum::routes;
 use vocab::ErrorKind;
 
 use crate::api::{
-    alerts, batch, cardinality, events, hosts, ingest, ledger, logs, overview, policies, reports, scaling, search,
-    services, sql, system,
+    alerts, batch, cardinality, events, hosts, ingest, ledger, logs, overview, policies, replay, reports, scaling,
+    search, services, sql, system,
 };
 use crate::app::Shared;
 use crate::error::ApiError;
@@ -176,6 +176,7 @@ fn tidewatch() -> OpenApiRouter<Shared> {
         .routes(routes!(scaling::unfreeze))
         .routes(routes!(scaling::audit))
         .routes(routes!(ledger::ledger))
+        .routes(routes!(replay::replay))
         .routes(routes!(policies::list))
         .routes(routes!(policies::get, policies::put, policies::delete))
         .routes(routes!(policies::check))

@@ -11,3 +11,4 @@ mod lifecycle;
 mod memory_limit;
 mod safety;
 mod tidy;
+mod volume;

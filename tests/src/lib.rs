@@ -2,6 +2,7 @@
 
 pub mod dockerd;
 pub mod memory;
+pub mod volume;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

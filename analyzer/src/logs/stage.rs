@@ -1,7 +1,7 @@
 //! The pattern stage: stands in front of the store's log port, stamps each record with its pattern's id, and notes patterns
 //! never seen before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const LEARNING: Duration = Duration::from_secs(60);
 const EVENTS_PER_MINUTE_MAX: u32 = 20;
 /// Most services whose beginning is remembered.
 const SERVICES_MAX: usize = 10_000;
+/// Most services whose lines are counted apart, each a series; lines of further ones are in the total only.
+const SERVICES_COUNTED_MAX: usize = 2_000;
 /// Batches up to this size are mined on the spot: about a quarter of a millisecond.
 const INLINE_RECORDS_MAX: usize = 64;
 /// Most patterns a view lists.
@@ -41,6 +43,8 @@ pub(crate) struct PatternStore {
     shared: Arc<Shared>,
     limits: MinerLimits,
     tenants: Mutex<HashMap<TenantId, TenantCell>>,
+    /// Services whose lines are counted apart.
+    counted: Mutex<HashSet<String>>,
 }
 
 /// One tenant's miner and what limits its news.
@@ -56,7 +60,7 @@ struct TenantPatterns {
 
 impl PatternStore {
     pub(crate) fn new(shared: Arc<Shared>, limits: MinerLimits) -> Self {
-        Self { shared, limits, tenants: Mutex::new(HashMap::new()) }
+        Self { shared, limits, tenants: Mutex::default(), counted: Mutex::default() }
     }
 
     /// The tenant's patterns, read from the catalog at first use; `None` when there are too many tenants.
@@ -135,6 +139,24 @@ impl PatternStore {
         ids.iter().take(LISTED_MAX).filter_map(|&id| own.miner.pattern(id).map(|p| info(id, p))).collect()
     }
 
+    /// Counts stored lines by service: what the autoscaler takes as a service's log rate. Own series are those of one tenant, and
+    /// so are the lines in them.
+    fn count(&self, tenant: &TenantId, lines: BTreeMap<String, u64>) {
+        if *tenant != self.shared.tenant {
+            return;
+        }
+        let mut counted = self.counted.lock();
+        for (service, number) in lines {
+            if !counted.contains(&service) {
+                if counted.len() >= SERVICES_COUNTED_MAX {
+                    continue;
+                }
+                counted.insert(service.clone());
+            }
+            self.shared.metrics.service_log_lines.get_or_create(&vec![("service", service)]).inc_by(number);
+        }
+    }
+
     async fn note(&self, tenant: &TenantId, events: Vec<ChangeEvent>) {
         for event in events {
             if let Err(error) = self.shared.catalog.record_change(tenant, &event).await {
@@ -202,6 +224,18 @@ impl TenantPatterns {
     }
 }
 
+/// Lines of each service that is known.
+fn lines_by_service(batch: &LogBatch) -> BTreeMap<String, u64> {
+    let mut lines: BTreeMap<String, u64> = BTreeMap::new();
+    for record in batch.records.iter().filter(|r| !r.service.is_empty()) {
+        match lines.get_mut(&record.service) {
+            Some(number) => *number += 1,
+            None => drop(lines.insert(record.service.clone(), 1)),
+        }
+    }
+    lines
+}
+
 fn event(pattern: &Pattern, cluster: &str, now_ms: TimestampMs) -> ChangeEvent {
     let template = pattern.template();
     let short: String = template.chars().take(300).collect();
@@ -259,7 +293,9 @@ impl LogAppender for PatternStage {
             shared.metrics.log_patterns_evicted.inc_by(evicted - own.evicted_before);
             own.evicted_before = evicted;
         }
+        let by_service = lines_by_service(&batch);
         let outcome = self.inner.append(ctx, batch).await?;
+        self.patterns.count(&ctx.tenant, by_service);
         // Told only once the records are stored, so that a reader of the news finds them.
         self.patterns.note(&ctx.tenant, events).await;
         Ok(outcome)

@@ -64,6 +64,11 @@ impl Defaults<'_> {
         format!("sum({})", self.cpu_rates())
     }
 
+    /// Lines that were stored of the service.
+    fn log_rate(&self) -> String {
+        format!("sum(rate(analyzer_service_log_lines_total{{service={:?}}}[{}]))", self.service, self.window)
+    }
+
     fn latency(&self) -> String {
         format!(
             "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{{service={:?}}}[{}])))",
@@ -94,10 +99,11 @@ impl Defaults<'_> {
             TargetKind::Rps => alone(self.rps()),
             TargetKind::Queue => alone(self.queue()),
             TargetKind::Latency => alone(self.latency()),
+            TargetKind::LogRate => alone(self.log_rate()),
             TargetKind::Cpu => Some((self.cpu(), format!("count(sum by (id) ({}))", self.cpu_rates()))),
             TargetKind::CpuShare => each(self.cpu_shares()),
             TargetKind::MemoryShare => each(self.memory_shares()),
-            TargetKind::Promql | TargetKind::Level | TargetKind::LogRate | TargetKind::Volume => None,
+            TargetKind::Promql | TargetKind::Level | TargetKind::Volume => None,
         }
     }
 

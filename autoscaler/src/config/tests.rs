@@ -10,6 +10,11 @@ fn read(yaml: &str) -> (AutoscalerConfig, Vec<String>) {
     let raw: RawAutoscaler = serde_saphyr::from_str(yaml).expect("well formed");
     let mut problems = Problems::default();
     let config = check(&raw, "local", &mut problems);
+    // What the page shows of a policy it says in other languages, too.
+    for problem in problems.list.iter().filter(|p| p.path.starts_with("autoscaling")) {
+        let said = vocab::Sentence::read(&problem.message);
+        assert!(said.is_some_and(|s| s.key.starts_with("policy.")), "not in the book of sentences: {problem}");
+    }
     (config, problems.list.iter().map(|p| format!("{}: {}", p.path, p.message)).collect())
 }
 
@@ -27,6 +32,26 @@ autoscaling: [{service: web, max: 8, targets: [{kind: rps, value: 100}, {kind: c
     assert_eq!(policy.targets[0].query, "sum(rate(haproxy_backend_http_requests_total{service=\"web\"}[1m]))");
     assert_eq!(policy.queue_query, "sum(haproxy_backend_current_queue{service=\"web\"})");
     assert_eq!((policy.targets[1].kind, policy.targets[1].saturation), (TargetKind::Cpu, Some(1.0)));
+    let (config, problems) = read(
+        "swarm: {}\nautoscaling: [{service: web, max: 8, targets: [{kind: log_rate, value: 500}], steps: [{when: log_rate, above: 90, add: 1}]}]",
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let lines = "sum(rate(analyzer_service_log_lines_total{service=\"web\"}[1m]))";
+    assert_eq!(
+        (config.policies[0].targets[0].query.as_str(), config.policies[0].steps[0].query.as_str()),
+        (lines, lines)
+    );
+}
+
+#[test]
+fn a_service_of_the_file_is_what_its_policy_and_balancer_say() {
+    let (config, problems) = read(
+        "process: [{name: web, command: [web, --port, '{port}'], health: {path: /health}}]
+balancers: [{kind: haproxy, service: web, socket: /run/h.sock, backend: web}]
+autoscaling: [{service: web, max: 8, targets: [{kind: rps, value: 100}, {kind: cpu, value: 0.7}]}]",
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let policy = &config.policies[0];
     let service = &config.processes[0];
     assert!(service.is_scaled && service.has_port() && service.drain_timeout.as_secs() == 30, "{service:?}");
     assert_eq!((config.balancers[0].prefix.as_str(), config.balancers[0].orchestrator.as_str()), ("web", "process"));

@@ -78,6 +78,8 @@ async fn a_bad_policy_is_refused_with_all_its_mistakes() {
     // A check says the same with the place of each mistake, and keeps nothing.
     let check = async |name: &str, value: Value| {
         let problems = policies.check(&file, name, &value).await.expect("checked");
+        let is_said = |p: &Problem| vocab::Sentence::read(&p.message).is_some_and(|s| s.key.starts_with("policy."));
+        assert!(problems.iter().all(is_said), "not in the book of sentences: {problems:?}");
         problems.into_iter().map(|p| (p.path, p.message)).collect::<Vec<_>>()
     };
     for (name, value, path, message) in [
@@ -89,7 +91,13 @@ async fn a_bad_policy_is_refused_with_all_its_mistakes() {
             "dependencies[0].ratoi",
             "unknown field",
         ),
-        ("shop", policy("shop", ", hold: {}"), "hold", "invalid type"),
+        ("shop", policy("shop", ", hold: {}"), "hold", "invalid type: map, expected a string"),
+        ("shop", policy("shop", ", min: x"), "min", "invalid type: string \"x\", expected u32"),
+        ("shop", policy("shop", ", min: -1"), "min", "invalid value: integer `-1`, expected u32"),
+        ("shop", policy("shop", ", min: 1.5"), "min", "invalid type: floating point `1.5`, expected u32"),
+        ("shop", policy("shop", ", steps: 5"), "steps", "invalid type: integer `5`, expected a sequence"),
+        ("shop", policy("shop", ", forecast: {}"), "forecast", "missing field `query`"),
+        ("shop", policy("shop", ", scale_in: {x: 1}"), "scale_in.x", "unknown field `x`"),
         ("shop", policy("shop", ", name: other"), "name", "the policy is called \"shop\""),
         ("a b", policy("shop", ""), "name", "want a name of"),
         ("mine", policy("web", ""), "service", "stands in the configuration file"),
@@ -128,4 +136,37 @@ async fn what_a_new_file_makes_wrong_is_set_aside_and_the_rest_goes_on() {
     let problems: Vec<_> = merged.objects.iter().map(|o| (o.name.as_str(), o.problem.is_empty())).collect();
     assert_eq!(problems, [("mine", true), ("a", false), ("b", true), ("c", false)]);
     assert!(merged.objects[3].problem.contains("\"web\" has no policy"), "{}", merged.objects[3].problem);
+}
+
+#[tokio::test]
+async fn a_policy_is_tried_in_place_of_the_one_in_force() {
+    let (policies, file) = (policies(), file(FILE));
+    policies.put(&file, "shop", &policy("shop", ""), None, "ann").await.expect("kept");
+    policies
+        .put(&file, "feed", &policy("feed", ", dependencies: [{service: shop, ratio: 1}]"), None, "x")
+        .await
+        .expect("kept");
+    let tried = async |value: Value| policies.tried(&file, &value).await;
+    // One of the file, one that is kept, a new one; as an object or as a text.
+    for (value, service, max) in [
+        (policy("web", ", min: 3"), "web", 9),
+        (policy("shop", ", name: other"), "shop", 9),
+        (Value::String("service: new\nmax: 5\ntargets: [{kind: rps, value: 7}]\n".into()), "new", 5),
+    ] {
+        let found = tried(value).await.expect(service);
+        assert_eq!((found.service.as_str(), found.max), (service, max));
+    }
+    for (value, words) in [
+        (policy("shop", ", min: 20, hold: 5x"), "; hold: invalid duration"),
+        (policy("shop", ", dependencies: [{service: feed, ratio: 1}]"), "is a cycle"),
+        (policy("shop", ", minimum: 2"), "minimum: unknown field `minimum`"),
+        (Value::String("service: [web\nmax: 5".into()), "the policy is no YAML"),
+        (Value::String("x".repeat(YAML_BYTES_MAX + 1)), "at most 262144 bytes"),
+        (json!({"max": 3}), "missing field `service`"),
+    ] {
+        let error = tried(value).await.expect_err(words);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.message().contains(words), "{error}");
+    }
+    assert_eq!(policies.load().await.expect("read").len(), 2, "nothing is kept");
 }

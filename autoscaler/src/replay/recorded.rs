@@ -88,14 +88,42 @@ impl Recorded {
         for pair in series.iter().filter_map(|s| s["values"].as_array()).flatten() {
             let at_ms = pair[0].as_f64().map(|seconds| (seconds * 1000.0).round());
             let value = pair[1].as_str().and_then(|text| text.parse::<f64>().ok());
-            let Some((at_ms, value)) = at_ms.zip(value).filter(|(_, v)| v.is_finite() && *v >= 0.0) else { continue };
+            let Some((at_ms, value)) = at_ms.zip(value) else { continue };
             #[allow(clippy::cast_possible_truncation, reason = "a time in milliseconds; the cast saturates")]
-            let at_ms = at_ms as TimestampMs;
-            if self.points.last().is_none_or(|last| at_ms > last.0) {
-                self.points.push((at_ms, value));
-            }
+            self.push(at_ms as TimestampMs, value);
         }
         Ok(())
+    }
+
+    /// Takes in a point; what is no load, or not after the last one, is left out.
+    pub(super) fn push(&mut self, at_ms: TimestampMs, value: f64) {
+        if value.is_finite() && value >= 0.0 && self.points.last().is_none_or(|last| at_ms > last.0) {
+            self.points.push((at_ms, value));
+        }
+    }
+
+    /// When it begins.
+    pub(super) fn begin_ms(&self) -> Option<TimestampMs> {
+        self.points.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// What was known at so many rounds from a time on: the last point before the middle of each. `None` where less than nine
+    /// of ten rounds are known.
+    pub(super) fn at_rounds(&self, begin_ms: TimestampMs, rounds: usize) -> Option<Vec<u32>> {
+        let (mut next, mut known, mut list) = (0, 0, Vec::with_capacity(rounds));
+        let mut last = self.points.first()?.1;
+        for round in 0..rounds {
+            let at_ms = begin_ms + i64::try_from(round).unwrap_or(i64::MAX).saturating_mul(ms(TICK)) + ms(TICK) / 2;
+            let before = next;
+            while let Some((_, value)) = self.points.get(next).filter(|point| point.0 <= at_ms) {
+                last = *value;
+                next += 1;
+            }
+            known += usize::from(next > before);
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "replicas; the cast saturates")]
+            list.push(last.round() as u32);
+        }
+        (known * 10 >= rounds * 9).then_some(list)
     }
 
     /// Times of more than a minute without a load, which a replay bridges with straight lines: how many, and the longest.
@@ -115,12 +143,10 @@ impl Recorded {
     /// # Errors
     /// Nothing was recorded.
     pub fn trace(&self) -> Result<Trace, String> {
-        let Some((first_ms, _)) = self.points.first() else {
-            return Err("nothing was recorded of this load in that time".into());
-        };
+        let first_ms = self.begin_ms().ok_or("nothing was recorded of this load in that time")?;
         #[allow(clippy::cast_precision_loss, reason = "times since the first point, within a year")]
         let points = self.points.iter().map(|(at_ms, value)| ((at_ms - first_ms) as f64 / 1000.0, *value)).collect();
-        Trace::recorded(points, *first_ms)
+        Trace::recorded(points, first_ms)
     }
 }
 

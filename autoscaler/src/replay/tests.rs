@@ -45,7 +45,7 @@ fn wrong_traces_are_named() {
 }
 
 /// A trace of so many days from a load by the minute.
-fn by_minute(days: i64, load: impl Fn(i64) -> f64) -> Trace {
+pub(super) fn by_minute(days: i64, load: impl Fn(i64) -> f64) -> Trace {
     let lines = (0..days * 1440).map(|minute| format!("{},{:.3}\n", minute * 60, load(minute)));
     Trace::parse(&lines.collect::<String>()).expect("right")
 }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use models::load::Costs;
-
-use vocab::TimestampMs;
+use vocab::replay::ReplayedBy;
+use vocab::{Cancel, PortResult, TimestampMs};
 
 use crate::policy::ms;
 
@@ -101,6 +101,8 @@ pub(super) struct Seen {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Whose decisions.
+    pub by: ReplayedBy,
+    /// The same in words.
     pub name: String,
     /// The load at every round.
     pub loads: Vec<f64>,
@@ -125,15 +127,23 @@ pub(super) struct World<'a> {
     pub(super) startup_ticks: usize,
     pub(super) late: usize,
     pub(super) costs: Costs,
+    /// Raised when nobody waits for the outcome any more.
+    pub(super) cancel: &'a Cancel,
 }
 
 impl World<'_> {
     /// Runs from a number of ready replicas, asking for a decision at every round.
-    pub(super) fn run(&self, name: &str, first: u32, mut decide: impl FnMut(usize, Seen) -> u32) -> Outcome {
+    pub(super) fn run(
+        &self,
+        (by, name): (ReplayedBy, &str),
+        first: u32,
+        mut decide: impl FnMut(usize, Seen) -> u32,
+    ) -> PortResult<Outcome> {
         let (mut ready, mut wanted) = (first, first);
         let mut starting: VecDeque<(usize, u32)> = VecDeque::new();
         let (mut readys, mut wanteds) = (Vec::new(), Vec::new());
         for tick in 0..self.loads.len() {
+            self.cancel.check()?;
             while starting.front().is_some_and(|s| s.0 <= tick) {
                 ready += starting.pop_front().map_or(0, |s| s.1);
             }
@@ -159,10 +169,11 @@ impl World<'_> {
             readys.push(ready);
             wanteds.push(wanted);
         }
-        self.judge(name, wanteds, readys)
+        Ok(self.judge((by, name), wanteds, readys))
     }
 
-    fn judge(&self, name: &str, wanted: Vec<u32>, ready: Vec<u32>) -> Outcome {
+    /// Adds up what replicas came to on the load.
+    pub(super) fn judge(&self, (by, name): (ReplayedBy, &str), wanted: Vec<u32>, ready: Vec<u32>) -> Outcome {
         let bad: Vec<f64> = self
             .loads
             .iter()
@@ -185,6 +196,7 @@ impl World<'_> {
         }
         let hours = ms(super::TICK) as f64 / 3_600_000.0;
         Outcome {
+            by,
             name: name.to_owned(),
             loads: self.loads.to_vec(),
             bad_share: bad.iter().sum::<f64>() / self.loads.iter().sum::<f64>().max(1e-9),

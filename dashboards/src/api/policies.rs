@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
-use vocab::ErrorKind;
+use vocab::{ErrorKind, Sentence};
 
 use super::body::JsonBody;
-use super::said::said;
+use super::said::{said, said_with};
 use super::scaling::{check_why, note_change};
 use crate::app::{Caller, Shared};
 use crate::error::{ApiError, ApiResult};
@@ -71,7 +71,8 @@ pub(crate) async fn check(
 ) -> ApiResult<Json<Value>> {
     let problems = app.ports.scaling.check_policy(&caller.tenant, &name, &policy).await?;
     let shown = problems.iter().map(|p| json!({"path": p.path, "message": p.message}));
-    Ok(Json(json!({"problems": shown.collect::<Vec<_>>()})))
+    let sentences = problems.iter().filter_map(|p| Sentence::read(&p.message)).collect();
+    Ok(said_with(json!({"problems": shown.collect::<Vec<_>>()}), sentences))
 }
 
 /// Removes a kept scaling policy; its versions stay.

@@ -8,7 +8,7 @@ use promql::{Expr, ParseOptions};
 use serde_json::{Value, json};
 use vocab::entity::{Entity, EntityKind};
 use vocab::ports::catalog::{ChangeFilter, DecisionFilter, EntityFilter};
-use vocab::scaling::ScaledService;
+use vocab::scaling::{RunningReplica, ScaledService};
 use vocab::{Alert, AlertState, Ctx, ErrorKind, Sentence, TimestampMs};
 
 use super::said::said;
@@ -245,9 +245,13 @@ pub(crate) async fn get(
     let filter = EntityFilter { parent: Some(service.clone()), ..EntityFilter::default() };
     let children = catalog.entities(tenant, &filter).await?;
     let time_ms = app.clock.now_ms().min(range.1);
+    // What runs now says nothing of a range that ended long ago.
+    let is_now = app.clock.now_ms().saturating_sub(time_ms) <= STALE_MS;
+    let running = if is_now { app.ports.scaling.running(tenant, &service).await } else { None };
     let name = service.clone();
-    let work =
-        async move |app: Shared, ctx: Ctx| instances(&View::new(app, ctx, time_ms), &name, &children, time_ms).await;
+    let work = async move |app: Shared, ctx: Ctx| {
+        instances(&View::new(app, ctx, time_ms), &name, running, &children, time_ms).await
+    };
     let instances = app.run(&caller, app.config.query_timeout, work).await?;
     Ok(said(json!({
         "service": row.json,
@@ -260,8 +264,15 @@ pub(crate) async fn get(
     })))
 }
 
-/// The servers of the load balancer and the replicas that the catalog knows.
-async fn instances(view: &View, service: &str, children: &[Entity], now_ms: TimestampMs) -> ApiResult<Vec<Value>> {
+/// The servers of the load balancer and the replicas: those that orchestrators run now where that is known, else those that the
+/// catalog has seen lately.
+async fn instances(
+    view: &View,
+    service: &str,
+    running: Option<Vec<RunningReplica>>,
+    children: &[Entity],
+    now_ms: TimestampMs,
+) -> ApiResult<Vec<Value>> {
     let of = format!("{{service={}}}", quoted(service));
     let server = async |text: String| view.by("server", &text).await;
     let rps = server(format!("sum by (server) (rate(haproxy_server_http_responses_total{of}[1m]))")).await?;
@@ -275,35 +286,103 @@ async fn instances(view: &View, service: &str, children: &[Entity], now_ms: Time
     let cpu =
         view.by("replica", &format!("sum by (replica) (rate(container_cpu_usage_seconds_total{of}[1m]))")).await?;
     let memory = view.by("replica", &format!("sum by (replica) (container_memory_working_set_bytes{of})")).await?;
-    let replicas: Vec<&Entity> =
-        children.iter().filter(|e| e.kind == EntityKind::Replica && now_ms - e.last_seen_ms <= STALE_MS).collect();
-    let mut names: BTreeSet<String> = rps.keys().cloned().collect();
-    // Servers of a template that stand empty are down and get no requests: no instances.
-    names.retain(|n| up.get(n) == Some(&1.0) || rps.get(n).is_some_and(|r| *r > 0.0));
-    names.extend(up.iter().filter(|(_, v)| **v == 1.0).map(|(n, _)| n.clone()));
-    names.extend(replicas.iter().map(|e| e.id.clone()));
-    names.extend(cpu.keys().cloned());
+    let seen = |e: &&Entity| e.kind == EntityKind::Replica && now_ms - e.last_seen_ms <= STALE_MS;
+    let entities: Vec<&Entity> = children.iter().filter(seen).collect();
+    let is_up = |server: &str| up.get(server) == Some(&1.0);
+    // Servers of a template that stand empty are down and get no requests: no instances. Where it is known who sits where, one
+    // that is down has just been left.
+    let has_seats = running.iter().flatten().any(|r| !r.server.is_empty());
+    let is_used = |server: &str| is_up(server) || (!has_seats && rps.get(server).is_some_and(|r| *r > 0.0));
+    let servers: BTreeSet<&str> = rps.keys().chain(up.keys()).map(String::as_str).filter(|s| is_used(s)).collect();
+    let containers: BTreeSet<&str> = match &running {
+        // The rate of one that is gone lasts for a minute, its memory does not.
+        Some(_) => cpu.keys().filter(|c| memory.contains_key(*c)).map(String::as_str).collect(),
+        None => cpu.keys().map(String::as_str).collect(),
+    };
+    let rows = join(running.as_deref(), &entities, &servers, &containers);
     let median = median(rps.values().copied().filter(|r| *r > 0.0).collect());
-    let row = |name: &String| {
-        let entity = replicas.iter().find(|e| e.id == *name);
+    let row = |row: &InstanceRow<'_>| {
+        let entity = entities.iter().find(|e| e.id == row.id);
         let label = |key: &str| entity.and_then(|e| e.labels.get(key)).map_or("", String::as_str);
-        let rate = rps.get(name).copied();
+        let rate = rps.get(row.server).copied();
         let odd = rate.zip(median).is_some_and(|(r, m)| m > 1.0 && (r > m * ODD_FACTOR || r < m / ODD_FACTOR));
-        let ready = up.get(name).map(|v| *v == 1.0);
+        let ready = up.get(row.server).map(|v| *v == 1.0).or(row.running.map(|r| r.ready && !r.leaving));
+        let address = row.running.map_or("", |r| r.address.as_str());
         json!({
-            "id": name,
+            "id": row.id,
+            "server": row.server,
             "host": label("host"),
-            "address": label("address"),
+            "address": if address.is_empty() { label("address") } else { address },
             "ready": ready,
             "rps": number(rate),
-            "errors_ratio": number(errors.get(name).copied()),
+            "errors_ratio": number(errors.get(row.server).copied()),
             "p95_seconds": null,
-            "cpu_cores": number(cpu.get(name).copied()),
-            "memory_bytes": number(memory.get(name).copied()),
+            "cpu_cores": number(cpu.get(row.id).copied()),
+            "memory_bytes": number(memory.get(row.id).copied()),
             "odd": odd,
         })
     };
-    Ok(names.iter().map(row).collect())
+    Ok(rows.iter().map(row).collect())
+}
+
+/// One instance under its names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct InstanceRow<'a> {
+    /// The replica's, else the container's, else the server's.
+    id: &'a str,
+    /// The server's at the load balancer; empty when it has none.
+    server: &'a str,
+    running: Option<&'a RunningReplica>,
+}
+
+/// Joins replicas, servers and containers, by name.
+fn join<'a>(
+    running: Option<&'a [RunningReplica]>,
+    seen: &[&'a Entity],
+    servers: &BTreeSet<&'a str>,
+    containers: &BTreeSet<&'a str>,
+) -> Vec<InstanceRow<'a>> {
+    let mut rows: BTreeMap<&str, InstanceRow<'a>> = BTreeMap::new();
+    match running {
+        Some(running) => {
+            for replica in running {
+                let server = server_of(replica, servers).unwrap_or_default();
+                rows.insert(&replica.id, InstanceRow { id: &replica.id, server, running: Some(replica) });
+            }
+        }
+        None => {
+            for id in seen.iter().map(|e| e.id.as_str()) {
+                rows.insert(
+                    id,
+                    InstanceRow { id, server: servers.get(id).copied().unwrap_or_default(), running: None },
+                );
+            }
+        }
+    }
+    for id in containers {
+        rows.entry(id).or_insert(InstanceRow {
+            id,
+            server: servers.get(id).copied().unwrap_or_default(),
+            running: None,
+        });
+    }
+    let claimed: BTreeSet<&str> = rows.values().map(|row| row.server).collect();
+    for server in servers.iter().filter(|s| !claimed.contains(*s)) {
+        rows.insert(server, InstanceRow { id: server, server, running: None });
+    }
+    rows.into_values().collect()
+}
+
+/// A replica's server: as the balancer was told, else one of the same name, else one that is called by its address, as
+/// marathon-lb does (`10_0_0_1_31000`).
+fn server_of<'a>(replica: &'a RunningReplica, servers: &BTreeSet<&'a str>) -> Option<&'a str> {
+    if !replica.server.is_empty() {
+        return Some(&replica.server);
+    }
+    let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let address = plain(&replica.address);
+    let named = servers.get(replica.id.as_str()).copied();
+    named.or_else(|| servers.iter().copied().find(|s| !address.is_empty() && plain(s) == address))
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -405,6 +484,52 @@ fn charts(service: &str, policy: Option<&ScaledService>) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_replica_is_one_row_under_all_its_names() {
+        let replica = |id: &str, address: &str, server: &str| RunningReplica {
+            id: id.into(),
+            address: address.into(),
+            ready: true,
+            leaving: false,
+            server: server.into(),
+        };
+        let running = [
+            replica("web-1", "127.0.0.1:9001", "web3"),
+            replica("web-2", "10.0.0.1:31000", ""),
+            replica("web-4", "127.0.0.1:9004", ""),
+            replica("web-5", "", ""),
+        ];
+        let servers = BTreeSet::from(["web3", "10_0_0_1_31000", "web-4", "static"]);
+        let containers = BTreeSet::from(["web-2", "other"]);
+        let names = |rows: Vec<InstanceRow<'_>>| -> Vec<(String, String)> {
+            rows.iter().map(|row| (row.id.to_owned(), row.server.to_owned())).collect()
+        };
+        let pair = |id: &str, server: &str| (id.to_owned(), server.to_owned());
+        assert_eq!(
+            names(join(Some(&running), &[], &servers, &containers)),
+            [
+                pair("other", ""),
+                pair("static", "static"),
+                pair("web-1", "web3"),
+                pair("web-2", "10_0_0_1_31000"),
+                pair("web-4", "web-4"),
+                pair("web-5", ""),
+            ]
+        );
+        // Where nobody says what runs now, it is what was seen lately.
+        let entity = Entity {
+            kind: EntityKind::Replica,
+            cluster: "local".into(),
+            id: "web-4".into(),
+            parent: "web".into(),
+            labels: BTreeMap::new(),
+            first_seen_ms: 0,
+            last_seen_ms: 0,
+        };
+        let rows = join(None, &[&entity], &BTreeSet::from(["web-4", "web1"]), &BTreeSet::new());
+        assert_eq!(names(rows), [pair("web-4", "web-4"), pair("web1", "web1")]);
+    }
 
     #[test]
     fn forecasts_come_with_their_band() {

@@ -18,7 +18,7 @@ fn enabled(app: &Shared) -> Result<(), PromError> {
     if app.config.enable_admin_api {
         return Ok(());
     }
-    Err(ApiError::new(ErrorKind::Unavailable, "admin APIs disabled").into())
+    Err(ApiError::new(ErrorKind::Unavailable, "admin APIs disabled; start with --enable-admin-api").into())
 }
 
 /// Deletes samples. They are not seen any more when this answers; their space is free after a merge or `clean_tombstones`.

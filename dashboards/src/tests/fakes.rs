@@ -11,8 +11,9 @@ use vocab::ports::ingest::{IngestRequest, IngestResponse};
 use vocab::ports::sql::{SqlAnswer, SqlRequest};
 use vocab::ports::views::{DroppedTarget, PatternInfo, Paused, RuleGroupStatus, SourceStatus, TargetStatus};
 use vocab::ports::{Admin, Ingest, RuleView, ScalingView, SourceView, Sql, TargetView};
+use vocab::replay::{Replay, ReplayOutcome, ReplayRequest, ReplayedBy};
 use vocab::sample::MetricMetadata;
-use vocab::scaling::{PolicyObject, PolicyVersion, ScaledService, ScalingMode, ShownWindow};
+use vocab::scaling::{PolicyObject, PolicyVersion, RunningReplica, ScaledService, ScalingMode, ShownWindow};
 use vocab::{Alert, Ctx, ErrorKind, Labels, PortError, PortResult, Problem, TenantId, TimestampMs};
 
 /// All rooms that have no fake of their own.
@@ -24,6 +25,7 @@ pub(super) struct Rooms {
     pub(super) alerts: Mutex<Vec<Alert>>,
     pub(super) patterns: Mutex<Vec<PatternInfo>>,
     pub(super) scaled: Mutex<Vec<ScaledService>>,
+    pub(super) running: Mutex<Option<Vec<RunningReplica>>>,
     pub(super) stopped: Mutex<Option<(TimestampMs, String)>>,
     pub(super) not_ready: Mutex<Option<String>>,
     /// What was called, in words.
@@ -105,6 +107,9 @@ impl ScalingView for Rooms {
     async fn services(&self, _tenant: &TenantId) -> Vec<ScaledService> {
         self.scaled.lock().clone()
     }
+    async fn running(&self, _tenant: &TenantId, _service: &str) -> Option<Vec<RunningReplica>> {
+        self.running.lock().clone()
+    }
     async fn stopped(&self) -> Option<(TimestampMs, String)> {
         self.stopped.lock().clone()
     }
@@ -166,8 +171,43 @@ impl ScalingView for Rooms {
         policy: &serde_json::Value,
     ) -> PortResult<Vec<Problem>> {
         let is_right = policy["max"].is_u64();
-        let problem = Problem { path: "max".into(), message: "want a number".into(), ..Problem::default() };
+        let problem = Problem { path: "max".into(), message: "want a number above 0".into(), ..Problem::default() };
         Ok(if is_right { Vec::new() } else { vec![problem] })
+    }
+    async fn replay(&self, _tenant: &TenantId, request: ReplayRequest) -> PortResult<Replay> {
+        self.call(format!("replay {} {:?} {} {}", request.service, request.policy, request.from_ms, request.to_ms));
+        match (request.service.as_str(), &request.policy) {
+            ("none", _) => return Err(PortError::not_found("nothing was recorded of this load in that time")),
+            ("busy", _) => return Err(PortError::new(ErrorKind::Unavailable, "2 replays are under way")),
+            (_, Some(policy)) if !policy["max"].is_u64() => {
+                return Err(PortError::invalid("policy shop: max: want a number"));
+            }
+            _ => {}
+        }
+        let outcome = ReplayOutcome {
+            by: ReplayedBy::Policy,
+            wanted: vec![1, 2],
+            ready: vec![1, 1],
+            bad_ratio: 0.01,
+            bad_minutes: 1,
+            replica_hours: 0.5,
+            actions: 1,
+            reversals: 0,
+        };
+        Ok(Replay {
+            policy: "shop".into(),
+            service: "shop".into(),
+            start_ms: request.from_ms,
+            step_ms: 15_000,
+            query: "sum(load)".into(),
+            unit: "RPS".into(),
+            per_replica: 100.0,
+            startup_seconds: 30.0,
+            startup_measured: false,
+            notes: vec!["the metrics of steps are taken as idle".into()],
+            load: vec![50.0, 150.0],
+            outcomes: vec![outcome],
+        })
     }
     async fn delete_policy(&self, _tenant: &TenantId, name: &str, actor: &str) -> PortResult<()> {
         self.call(format!("delete {name} {actor}"));

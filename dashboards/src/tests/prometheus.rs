@@ -322,7 +322,10 @@ async fn series_are_deleted_only_where_it_is_switched_on() {
     let off = Bench::new();
     for path in ["delete_series?match[]=up", "clean_tombstones", "snapshot"] {
         let answer = off.send(Method::POST, &format!("/api/v1/admin/tsdb/{path}"), &[], "").await.expect(503).json();
-        assert_eq!((&answer["errorType"], &answer["error"]), (&json!("unavailable"), &json!("admin APIs disabled")));
+        assert_eq!(
+            (&answer["errorType"], &answer["error"]),
+            (&json!("unavailable"), &json!("admin APIs disabled; start with --enable-admin-api"))
+        );
     }
     assert!(off.rooms.calls.lock().is_empty());
     let on = Bench::with(|config| config.enable_admin_api = true);

@@ -12,7 +12,7 @@ use vocab::ports::ingest::IngestProtocol;
 use vocab::ports::logs::{LogAppender, LogBatch};
 use vocab::ports::views::PatternInfo;
 use vocab::report::{Report, ReportHead};
-use vocab::scaling::{ScaledService, ScalingMode};
+use vocab::scaling::{RunningReplica, ScaledService, ScalingMode};
 use vocab::ticket::{Ticket, TicketState};
 use vocab::{Ctx, ErrorKind, Labels, PortError, TenantId};
 
@@ -117,6 +117,23 @@ async fn services_and_hosts_are_joined_from_metrics_and_rows() {
     let page = bench.get("/api/v1/services/web").await.expect(200).json();
     let ids: Vec<_> = page["instances"].as_array().expect("a list").iter().map(|i| &i["id"]).collect();
     assert_eq!(ids, ["s1", "web.1"], "an empty place of the template is no instance");
+    // Once it is known what runs and who sits where, a replica is one row, and one that is gone is none.
+    let replica = |id: &str, server: &str| RunningReplica {
+        id: id.into(),
+        address: "127.0.0.1:9001".into(),
+        ready: true,
+        leaving: false,
+        server: server.into(),
+    };
+    *bench.rooms.running.lock() = Some(vec![replica("web.2", "s1"), replica("web.3", "")]);
+    let joined = bench.get("/api/v1/services/web").await.expect(200).json();
+    let rows: Vec<_> =
+        joined["instances"].as_array().expect("a list").iter().map(|i| (&i["id"], &i["server"])).collect();
+    assert_eq!(rows, [(&json!("web.2"), &json!("s1")), (&json!("web.3"), &json!(""))]);
+    assert_eq!(
+        (&joined["instances"][0]["ready"], &joined["instances"][0]["address"]),
+        (&json!(true), &json!("127.0.0.1:9001"))
+    );
     assert_eq!(page["policy"]["max"], 8);
     assert_eq!(page["charts"][0]["forecast"]["query"], "tidewatch_forecast{watch=\"web\"}");
     for chart in page["charts"].as_array().expect("a list") {
@@ -313,12 +330,13 @@ async fn who_changed_scaling_and_why_is_kept() {
     assert_eq!(put.expect(200).json()["policy"]["version"], 3);
     bench.send(Method::DELETE, &format!("{policy}?why=gone"), &json_type, "").await.expect(200);
     let wrong = bench.post(&format!("{policy}/check"), &json!({"max": "9"})).await.expect(200).json();
-    assert_eq!(wrong, json!({"problems": [{"path": "max", "message": "want a number"}]}));
+    assert_eq!(wrong["problems"], json!([{"path": "max", "message": "want a number above 0"}]));
+    assert_eq!(wrong["sentences"][0]["key"], "policy.above_zero");
     let removed = bench.get("/api/v1/scaling/policies/removed").await.expect(200).json();
     assert_eq!((&removed["policy"], &removed["versions"][0]["version"]), (&Value::Null, &json!(2)));
     bench.get("/api/v1/scaling/policies/never").await.expect(404);
     let right = bench.post(&format!("{policy}/check"), &json!({"max": 9})).await.expect(200).json();
-    assert_eq!(right, json!({"problems": []}));
+    assert_eq!(right, json!({"problems": [], "sentences": []}));
     let answer = bench.get("/api/v1/scaling/audit").await.expect(200).json();
     let lines = answer["changes"].as_array().expect("a list").iter().rev();
     let lines: Vec<_> =
@@ -547,4 +565,28 @@ async fn policies_pauses_and_freezes_go_to_whom_they_concern() {
     bench.post("/api/v1/scaling/services/db/unfreeze", &json!({})).await.expect(404);
     let audit = bench.catalog.audit_log(&TenantId::default(), 0).await.expect("read");
     assert!(audit.is_empty(), "what failed is not in the log: {audit:?}");
+}
+
+#[tokio::test]
+async fn policies_are_replayed() {
+    let bench = Bench::new();
+    let replay = async |body: Value| bench.post("/api/v1/scaling/replay", &body).await;
+    let answer = replay(json!({"service": "shop"})).await.expect(200).json();
+    assert_eq!(answer["start_ms"], NOW_MS - 86_400_000, "a day by default");
+    assert_eq!((&answer["load"], &answer["outcomes"][0]["by"]), (&json!([50.0, 150.0]), &json!("policy")));
+    assert_eq!(answer["outcomes"][0]["wanted"], json!([1, 2]));
+    assert_eq!(answer["sentences"][0]["key"], "replay.steps");
+    replay(json!({"policy": {"service": "shop", "max": 4}, "from_ms": 5, "to_ms": 6})).await.expect(200);
+    let expect = r#"replay  Some(Object {"max": Number(4), "service": String("shop")}) 5 6"#;
+    assert_eq!(bench.rooms.calls.lock().last().map(String::as_str), Some(expect));
+    for (body, status, words) in [
+        (json!({}), 400, "want a service"),
+        (json!({"servce": "shop"}), 400, "unknown field"),
+        (json!({"policy": {"max": "x"}}), 400, "policy shop: max: want a number"),
+        (json!({"service": "none"}), 404, "nothing was recorded"),
+        (json!({"service": "busy"}), 503, "under way"),
+    ] {
+        let answer = replay(body).await.expect(status).json();
+        assert!(answer["error"]["message"].as_str().is_some_and(|m| m.contains(words)), "{answer}");
+    }
 }

@@ -519,6 +519,46 @@ function stream(response, every, make) {
 
 const notFound = { status: 404, error: { kind: 'not_found', message: 'there is no such thing', position: null } };
 
+/** What a policy would have done on a wave. */
+function replayed({ policy = {}, from_ms: fromMs, to_ms: toMs }) {
+  const steps = Math.min(1440, Math.floor((toMs - fromMs) / 15_000));
+  const stepMs = Math.floor((toMs - fromMs) / steps);
+  const load = Array.from({ length: steps }, (_, at) => 20 + 700 * wave(3, fromMs + at * stepMs, 240 * MINUTE));
+  const most = policy.max ?? 10;
+  const need = (at, share) => Math.min(most, Math.max(1, Math.ceil(load[Math.max(0, Math.min(at, steps - 1))] / share)));
+  const way = (by, wanted, bad) => ({
+    by,
+    wanted,
+    ready: wanted.map((count, at) => Math.min(count, wanted[Math.max(0, at - 3)])),
+    bad_ratio: bad,
+    bad_minutes: Math.round(bad * 900),
+    replica_hours: (wanted.reduce((sum, count) => sum + count, 0) * stepMs) / 3_600_000,
+    actions: wanted.filter((count, at) => at > 0 && count !== wanted[at - 1]).length,
+    reversals: by === 'fixed' ? 0 : Math.round(bad * 2000),
+  });
+  const text = '2 gaps in the recorded load, the longest 4m, bridged by straight lines';
+  return {
+    policy: policy.name ?? policy.service ?? 'policy',
+    service: policy.service ?? '',
+    start_ms: fromMs,
+    step_ms: stepMs,
+    query: 'sum(rate(haproxy_backend_http_requests_total[1m]))',
+    unit: 'RPS',
+    per_replica: 100,
+    startup_seconds: 8.4,
+    startup_measured: true,
+    notes: [text],
+    load,
+    outcomes: [
+      way('policy', load.map((_, at) => need(at + 4, 95)), 0.0011),
+      way('hpa', load.map((_, at) => need(at - 4, 70)), 0.0079),
+      way('fixed', load.map(() => Math.min(most, 8)), 0),
+      way('actual', load.map((_, at) => need(at - 8, 80)), 0.0052),
+    ],
+    sentences: [{ key: 'replay.gaps', args: { count: '2', longest: '4m' }, text }],
+  };
+}
+
 async function api(request, url, response) {
   const query = url.searchParams;
   const from = Number(query.get('from_ms') ?? Date.now() - 60 * MINUTE);
@@ -652,6 +692,8 @@ async function api(request, url, response) {
       return { services: scaled(), stopped, freeze_windows: size === 'empty' ? [] : freezeWindows() };
     case 'scaling/policies':
       return { policies: policies() };
+    case 'scaling/replay':
+      return replayed(await body(request));
     case 'scaling/ledger':
       return ledger(query);
     case 'scaling/audit':
@@ -689,7 +731,7 @@ async function api(request, url, response) {
     const row = serviceRow(parts[1]);
     return {
       service: row,
-      instances: Array.from({ length: row.replicas_wanted }, (_, at) => ({ id: `${row.service}.${at + 1}`, host: hostNames[at % hostNames.length], address: `10.0.0.${at + 2}:8000`, ready: row.health === 'unknown' ? null : at < 5, rps: row.rps === null ? null : row.rps / row.replicas_wanted, errors_ratio: row.errors_ratio, p95_seconds: row.p95_seconds, cpu_cores: 0.4, memory_bytes: 6e7, odd: at === 2 })),
+      instances: Array.from({ length: row.replicas_wanted }, (_, at) => ({ id: `${row.service}.${at + 1}`, server: `${row.service}${at + 1}`, host: hostNames[at % hostNames.length], address: `10.0.0.${at + 2}:8000`, ready: row.health === 'unknown' ? null : at < 5, rps: row.rps === null ? null : row.rps / row.replicas_wanted, errors_ratio: row.errors_ratio, p95_seconds: row.p95_seconds, cpu_cores: 0.4, memory_bytes: 6e7, odd: at === 2 })),
       charts: serviceCharts(row.service),
       changes: changes().filter((change) => change.service === row.service),
       decisions: row.autoscaled ? decisions().filter((one) => one.service === row.service) : [],

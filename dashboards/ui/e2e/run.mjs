@@ -76,6 +76,7 @@ async function pageList() {
     ['autoscaling', '/autoscaling'],
     ['autoscaling-policies', '/autoscaling?tab=policies'],
     ['autoscaling-policy-new', '/autoscaling?tab=policies&policy=*new'],
+    ['autoscaling-replay', '/autoscaling?tab=replay&from=now-1d'],
     ['autoscaling-holds', '/autoscaling?tab=holds'],
     ['autoscaling-cost', '/autoscaling?tab=cost&from=now-1d'],
     ['reports', '/reports'],
@@ -637,6 +638,19 @@ async function policies(browser) {
         await is('version 2', async () => (await kept())?.policy?.version === 2);
         await page.locator('.version-row', { hasText: 'Version 2' }).click({ timeout: READY_MS });
         await page.locator('.diff-added', { hasText: 'max: 3' }).waitFor({ timeout: READY_MS });
+      },
+    ],
+    [
+      'a policy is replayed on what was recorded',
+      async () => {
+        await goto(tab, '/autoscaling?tab=replay&from=now-10m');
+        await page.getByRole('button', { name: text('replay.run'), exact: true }).click({ timeout: READY_MS });
+        await page.evaluate(axeSource);
+        await page.locator('.scaling-status', { hasText: 'replica-hours' }).waitFor({ timeout: READY_MS });
+        for (const key of ['replay.by.policy', 'replay.by.hpa', 'replay.by.fixed']) await page.locator('td', { hasText: text(key) }).first().waitFor({ timeout: READY_MS });
+        check('axe finds no violation', 'a replay', await page.evaluate(axeProblems));
+        await shoot(tab, 'autoscaling-replay-done-1440-light-en');
+        await goto(tab, `/autoscaling?tab=policies&policy=${encodeURIComponent(name)}`);
       },
     ],
     [

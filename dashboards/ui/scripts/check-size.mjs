@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 
 const LIMIT_BYTES = 150 * 1000;
 /** The lazily loaded editors, of queries and of policies. */
-const EDITOR = /^(PromqlEditor|PolicyPage)-/;
+const EDITOR = /^(PromqlEditor|PolicyPage|ReplayPage)-/;
 /** Catalogues of one language. */
 const LANGUAGE = /^(?:said\.)?(en|zh)-/;
 

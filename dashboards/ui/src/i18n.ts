@@ -1,5 +1,5 @@
 // The language of the page. One catalogue per language, keys by meaning; plurals and numbers through Intl.
-import { useMemo, useSyncExternalStore } from 'react';
+import { useEffect, useMemo, useSyncExternalStore } from 'react';
 import { getPreference, setPreference } from './preferences';
 import { sayIn, type SaidCatalogue } from './sentences';
 
@@ -21,10 +21,17 @@ const loadSaid: Partial<Record<Language, () => Promise<{ default: SaidCatalogue 
   zh: () => import('./locales/said.zh.json'),
 };
 
+/** What it says of policies and replays: much, and only on their pages. */
+const loadSaidOfPolicies: Partial<Record<Language, () => Promise<{ default: SaidCatalogue }>>> = {
+  zh: () => import('./locales/said.policies.zh.json'),
+};
+
 const catalogues = new Map<Language, Catalogue>();
 const saidCatalogues = new Map<Language, SaidCatalogue>();
 const listeners = new Set<() => void>();
 let current: Language = 'en';
+/** Grows with every catalogue that comes later. */
+let learned = 0;
 
 /** The chosen language, else the server's, else the browser's. */
 export function pickLanguage(server: string | null): Language {
@@ -45,6 +52,20 @@ export async function applyLanguage(language: Language) {
   current = language;
   document.documentElement.lang = language === 'zh' ? 'zh-Hans' : 'en';
   listeners.forEach((listener) => listener());
+}
+
+/** Loads what the server says of policies, for the page's language. */
+export function usePolicyWords() {
+  const { language } = useWords();
+  useEffect(() => {
+    void loadSaidOfPolicies[language]?.().then((said) => {
+      const known = saidCatalogues.get(language) ?? {};
+      if (Object.keys(said.default).every((key) => key in known)) return;
+      saidCatalogues.set(language, { ...known, ...said.default });
+      learned += 1;
+      listeners.forEach((listener) => listener());
+    });
+  }, [language]);
 }
 
 /** What a person chose; it is kept. */
@@ -83,17 +104,19 @@ interface Words {
 }
 
 export function useWords(): Words {
-  const language = useSyncExternalStore(
+  const state = useSyncExternalStore(
     (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    () => current,
+    () => `${current} ${learned}`,
   );
   return useMemo(() => {
+    const language = current;
     const catalogue = catalogues.get(language) ?? {};
     const locale = LOCALE[language];
     const said = saidCatalogues.get(language) ?? null;
     return { t: (key, args) => message(catalogue, locale, key, args), has: (key) => key in catalogue, say: (text) => sayIn(said, text), language, locale };
-  }, [language]);
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- the state stands for the catalogues
+  }, [state]);
 }

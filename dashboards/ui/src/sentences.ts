@@ -15,7 +15,7 @@ export type SaidCatalogue = Record<string, string>;
 const REMEMBERED = 5000;
 
 /** Arguments whose words the catalogue has. */
-const NAMED = new Set(['unit', 'method']);
+const NAMED = new Set(['unit', 'method', 'type']);
 
 const known = new Map<string, Said>();
 

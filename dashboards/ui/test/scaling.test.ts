@@ -1,13 +1,14 @@
 import { parseDocument } from 'yaml';
 import { describe, expect, test } from 'vitest';
-import type { Held } from '../src/api/types';
+import type { Held, Replay, ReplayOutcome } from '../src/api/types';
 import type { Frame, Line } from '../src/chart/frame';
 import { message } from '../src/i18n';
 import en from '../src/locales/en.json';
 import { hourly, ledgerCsv } from '../src/pages/scaling/ledger';
 import { diffLines } from '../src/pages/scaling/diff';
 import { closedWord, holdsOf } from '../src/pages/scaling/held';
-import { policyPath } from '../src/pages/scaling/paths';
+import { policyPath, replayPath } from '../src/pages/scaling/paths';
+import { carryText, loadFrame, mostOf, replicasFrame, saved, takeText } from '../src/pages/scaling/replay';
 import { lineAt, locate, pathParts, readPolicy, template, toYaml, withoutUnset } from '../src/pages/scaling/policyText';
 import { courseOf } from '../src/pages/scaling/course';
 
@@ -184,4 +185,61 @@ describe('the ledger', () => {
 test('the page of a policy is found by its name', () => {
   expect(policyPath('a.b')).toBe('/autoscaling?tab=policies&policy=a.b');
   expect(policyPath('*new', 'web')).toBe('/autoscaling?tab=policies&policy=*new&for=web');
+});
+
+describe('a replay', () => {
+  const outcome = (by: ReplayOutcome['by'], wanted: number[], replica_hours: number): ReplayOutcome => ({
+    by,
+    wanted,
+    ready: wanted,
+    bad_ratio: 0.001,
+    bad_minutes: 2,
+    replica_hours,
+    actions: 1,
+    reversals: 0,
+  });
+  const replay: Replay = {
+    policy: 'web',
+    service: 'web',
+    start_ms: 60_000,
+    step_ms: 15_000,
+    query: 'sum(load)',
+    unit: 'RPS',
+    per_replica: 100,
+    startup_seconds: 30,
+    startup_measured: true,
+    notes: [],
+    load: [90, 150, 210],
+    outcomes: [outcome('policy', [1, 2, 3], 6), outcome('hpa', [2, 3, 4], 8), outcome('actual', [4, 4, 4], 12)],
+  };
+
+  test('has its load over what the replicas carry, and the replicas of every way to scale', () => {
+    const load = loadFrame(replay, { load: 'Load', capacity: 'Carries' });
+    expect(load.times).toEqual([60, 75, 90]);
+    expect(load.lines.map((line) => [line.label, line.values, line.kind])).toEqual([
+      ['Load', [90, 150, 210], 'line'],
+      ['Carries', [100, 200, 300], 'step'],
+    ]);
+    const replicas = replicasFrame(replay, (by) => `by ${by}`);
+    expect(replicas.lines.map((line) => line.label)).toEqual(['by policy', 'by hpa', 'by actual']);
+    expect(new Set(replicas.lines.map((line) => line.colour)).size).toBe(3);
+    expect(replicas.lines[2]).toMatchObject({ last: 4, mean: 4, max: 4, kind: 'step' });
+  });
+
+  test('says what it saves, if that can be said', () => {
+    expect(saved(replay, 'hpa')).toBeCloseTo(-0.25);
+    expect(saved(replay, 'actual')).toBeCloseTo(-0.5);
+    expect(saved(replay, 'fixed')).toBeNull();
+    expect(replay.outcomes.map(mostOf)).toEqual([3, 4, 4]);
+  });
+
+  test('takes the text of the editor along, once and for its policy only', () => {
+    carryText('web', 'max: 3');
+    expect(takeText('web')).toBe('max: 3');
+    expect(takeText('web')).toBeNull();
+    carryText('web', 'max: 3');
+    expect(takeText('shop')).toBeNull();
+    expect(takeText('web')).toBeNull();
+    expect(replayPath('a b')).toBe('/autoscaling?tab=replay&policy=a+b&from=now-1d&run=1');
+  });
 });

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import ofPolicies from '../src/locales/said.policies.zh.json';
 import zh from '../src/locales/said.zh.json';
 import { remember, sayIn, type Said } from '../src/sentences';
 
@@ -15,8 +16,8 @@ const book = new Map(
       return [key, words] as const;
     }),
 );
-const catalogue: Record<string, string> = zh;
-const own = Object.keys(catalogue).filter((key) => !/^(unit|method)\./.test(key));
+const catalogue: Record<string, string> = { ...zh, ...ofPolicies };
+const own = Object.keys(catalogue).filter((key) => !/^(unit|method|type)\./.test(key));
 const holes = (text: string, form: RegExp) => [...new Set([...text.matchAll(form)].map((match) => match[1]))].sort();
 
 const said = (key: string, args: Said['args'], text: string): Said => ({ key, args, text });
@@ -58,6 +59,12 @@ describe('a sentence', () => {
   test('names the planner’s method', () => {
     remember({ sentences: [said('need.plan', { load: '4', to: '2', method: [said('plan.method', { method: 'day', price: '0.5', minutes: '5' }, 'day at idle price 0.5, held 5 min')] }, 'D')] });
     expect(sayIn(catalogue, 'D')).toBe('现在要求的副本就绪时预计 4，计划 2 个（按日周期，空闲价格 0.5，保持 5 分钟）');
+  });
+
+  test('names what a key of a policy wants', () => {
+    remember({ sentences: [said('policy.type_text', { found: '"high"', type: 'f64' }, 'T'), said('policy.type_text', { found: '"x"', type: 'struct RawPace' }, 'S')] });
+    expect(sayIn(catalogue, 'T')).toBe('这里是文本 "high"，应为数字');
+    expect(sayIn(catalogue, 'S')).toContain('struct RawPace');
   });
 
   test('leaves out what is not known', () => {

@@ -3,8 +3,8 @@
 //! Every other crate imports this one and it imports none of them. A type stands here only when two rooms need it.
 //!
 //! Reading order: [`time`], [`tenant`], [`labels`], [`matcher`], [`sample`] and [`log_record`] are what is measured;
-//! [`entity`], [`resolve`] and [`change_event`] say what it is measured on; [`alert`], [`ticket`], [`report`] and
-//! [`scaling`] are what is concluded and done, [`sentence`] how it is said; [`budget`], [`cancel`], [`context`], [`error`], [`problems`] and [`telemetry`] are
+//! [`entity`], [`resolve`] and [`change_event`] say what it is measured on; [`alert`], [`ticket`], [`report`],
+//! [`scaling`] and [`replay`] are what is concluded and done, [`sentence`] how it is said; [`budget`], [`cancel`], [`context`], [`error`], [`problems`] and [`telemetry`] are
 //! the manners of every call; [`ports`] are the traits at the edges between rooms.
 
 pub mod alert;
@@ -22,6 +22,7 @@ pub mod log_record;
 pub mod matcher;
 pub mod ports;
 pub mod problems;
+pub mod replay;
 pub mod report;
 pub mod resolve;
 pub mod sample;

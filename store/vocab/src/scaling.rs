@@ -203,6 +203,21 @@ pub struct ScaledService {
     pub startup_seconds: Option<f64>,
 }
 
+/// A replica as its orchestrator shows it now.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunningReplica {
+    /// Its name.
+    pub id: String,
+    /// Where it serves, `address:port`; or empty.
+    pub address: String,
+    /// Whether it is ready to serve.
+    pub ready: bool,
+    /// Whether it is about to end.
+    pub leaving: bool,
+    /// What a balancer that is kept in line with the service calls it, or empty.
+    pub server: String,
+}
+
 /// What keeps a service from being scaled: people, calendars, failed tries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]

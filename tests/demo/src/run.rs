@@ -44,6 +44,9 @@ pub struct Options {
 pub struct Outcome {
     /// (seconds since the load began, replicas wanted, replicas ready) whenever one of them changed.
     pub replicas: Vec<(f64, u64, u64)>,
+    /// Seconds from the moment at which the load passed what one replica should carry until another one was ready; below 0 when it
+    /// was foreseen.
+    pub seconds_to_another: Option<f64>,
     /// Requests sent.
     pub requests_sent: u64,
     /// Requests answered with 200.
@@ -175,6 +178,13 @@ async fn watch(scenario: &Scenario, api: &Api, entry: &str, say: &mut (dyn FnMut
         // An answer that is late or missing shows as a gap, not as the end of the demo.
         if let Ok(services) = api.get("/api/v1/scaling/services").await {
             note_replicas(&services, at, &mut outcome, say);
+            if outcome.seconds_to_another.is_none() && outcome.replicas.iter().any(|r| r.2 > 1) {
+                let seconds = at - scenario.overloaded_at();
+                outcome.seconds_to_another = Some(seconds);
+                say(format!(
+                    "{at:6.1} s  another replica serves, {seconds:.1} s after the load passed what one should carry"
+                ));
+            }
         }
         for line in seen.news(api).await {
             say(format!("{at:6.1} s  {line}"));

@@ -93,6 +93,12 @@ impl Scenario {
         wanted.min(self.max)
     }
 
+    /// When the load passes what the first replica should carry, in seconds since it began.
+    pub fn overloaded_at(&self) -> f64 {
+        let part = (self.target_rps - self.low_rps) / (self.high_rps - self.low_rps);
+        self.warm_up.as_secs_f64() + self.ramp.as_secs_f64() * part.clamp(0.0, 1.0)
+    }
+
     /// The longest the load can last.
     pub fn longest(&self) -> Duration {
         self.warm_up + self.ramp + self.hold + self.fall + self.cool_down

@@ -69,3 +69,30 @@ async fn a_flood_of_new_patterns_is_told_in_part() {
     stage.append(&ctx, batch("web", &flood, room.clock.now_ms())).await.expect("stored");
     assert_eq!(news(&room).await.len(), EVENTS_PER_MINUTE_MAX as usize);
 }
+
+#[tokio::test]
+async fn stored_lines_are_counted_by_service() {
+    let room = Room::new();
+    let store = Arc::new(PatternStore::new(Arc::clone(&room.shared), MinerLimits::default()));
+    let stage = PatternStage::new(Arc::clone(&store), Arc::new(MemLogs::new()));
+    let append = async |ctx: &Ctx, service: &str, lines: &[&str]| {
+        stage.append(ctx, batch(service, lines, room.clock.now_ms())).await.expect("stored");
+    };
+    let ctx = Ctx::unlimited();
+    append(&ctx, "web", &["a", "b"]).await;
+    append(&ctx, "db", &["c"]).await;
+    append(&ctx, "web", &["d"]).await;
+    append(&ctx, "", &["of nobody"]).await;
+    let other = Ctx::new(TenantId::new("other").expect("a tenant"), vocab::MemoryReservation::unlimited());
+    append(&other, "web", &["not ours"]).await;
+    let counted = |service: &str| {
+        let labels = vec![("service", service.to_owned())];
+        room.shared.metrics.service_log_lines.get_or_create(&labels).get()
+    };
+    assert_eq!((counted("web"), counted("db")), (3, 1));
+    assert_eq!(store.counted.lock().len(), 2);
+    for service in 0..SERVICES_COUNTED_MAX + 5 {
+        store.count(&TenantId::default(), [(format!("s{service}"), 1)].into());
+    }
+    assert_eq!(store.counted.lock().len(), SERVICES_COUNTED_MAX);
+}

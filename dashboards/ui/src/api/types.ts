@@ -88,6 +88,8 @@ export interface Filesystem {
 
 export interface Instance {
   id: string;
+  /** What the load balancer calls it, or empty. */
+  server: string;
   host: string;
   address: string;
   ready: boolean | null;
@@ -343,6 +345,34 @@ export interface PolicyObject {
   /** Why it is not in force, or empty. */
   problem: string;
   policy: unknown;
+}
+
+/** What came of one way to scale; lists have one entry for each step. */
+export interface ReplayOutcome {
+  by: 'policy' | 'hpa' | 'fixed' | 'actual';
+  wanted: number[];
+  ready: number[];
+  bad_ratio: number;
+  bad_minutes: number;
+  replica_hours: number;
+  actions: number;
+  reversals: number;
+}
+
+export interface Replay {
+  policy: string;
+  service: string;
+  start_ms: number;
+  step_ms: number;
+  query: string;
+  unit: string;
+  per_replica: number;
+  startup_seconds: number;
+  startup_measured: boolean;
+  notes: string[];
+  load: number[];
+  /** The policy's first. */
+  outcomes: ReplayOutcome[];
 }
 
 export interface PolicyVersion {

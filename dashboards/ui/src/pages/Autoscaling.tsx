@@ -17,8 +17,9 @@ import { StopSwitch } from './scaling/Switches';
 
 /** With the editor of policies, which brings a good deal of code. */
 const PolicyPage = lazy(() => import('./scaling/PolicyPage'));
+const ReplayPage = lazy(() => import('./scaling/ReplayPage'));
 
-const VIEWS = ['services', 'policies', 'holds', 'cost'] as const;
+const VIEWS = ['services', 'policies', 'replay', 'holds', 'cost'] as const;
 
 export interface ScalingData {
   services: ScaledService[];
@@ -84,6 +85,11 @@ function Body({ data, reload }: { data: ScalingData; reload: () => void }) {
         ) : (
           <Policies />
         ))}
+      {view === 'replay' && (
+        <Suspense fallback={<Skeleton rows={8} visible={false} />}>
+          <ReplayPage />
+        </Suspense>
+      )}
       {view === 'holds' && <Holds data={data} reload={reload} />}
       {view === 'cost' && <Cost />}
     </>

@@ -105,7 +105,9 @@ function Instances({ rows }: { rows: Instance[] }) {
       title: t('column.instance'),
       render: (row) => (
         <>
-          <span className="name">{row.id}</span>
+          <span className="name" title={row.server && row.server !== row.id ? row.server : undefined}>
+            {row.id}
+          </span>
           {row.odd && (
             <>
               {' '}

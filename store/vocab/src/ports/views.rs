@@ -10,7 +10,8 @@ use crate::alert::Alert;
 use crate::error::{PortError, PortResult};
 use crate::labels::Labels;
 use crate::problems::Problem;
-use crate::scaling::{PolicyObject, PolicyVersion, ScaledService, ScalingMode, ShownWindow};
+use crate::replay::{Replay, ReplayRequest};
+use crate::scaling::{PolicyObject, PolicyVersion, RunningReplica, ScaledService, ScalingMode, ShownWindow};
 use crate::tenant::TenantId;
 use crate::time::TimestampMs;
 
@@ -204,6 +205,11 @@ pub trait RuleView: Send + Sync + Debug {
 pub trait ScalingView: Send + Sync + Debug {
     /// The scaled services.
     async fn services(&self, tenant: &TenantId) -> Vec<ScaledService>;
+    /// The replicas of a service that orchestrators run now; `None` when no orchestrator knows the service, or one of them does
+    /// not answer.
+    async fn running(&self, _tenant: &TenantId, _service: &str) -> Option<Vec<RunningReplica>> {
+        None
+    }
     /// Whether the global stop switch is on, and since when and by whom.
     async fn stopped(&self) -> Option<(TimestampMs, String)>;
     /// Turns the global stop switch on or off. Kept in the catalog.
@@ -274,6 +280,15 @@ pub trait ScalingView: Send + Sync + Debug {
         _policy: &serde_json::Value,
     ) -> PortResult<Vec<Problem>> {
         Err(nothing_scaled(name))
+    }
+    /// What a policy would have done on its load as it was recorded, beside what others would have done. Bounded in length,
+    /// number and time; ends when nobody waits for it any more.
+    ///
+    /// # Errors
+    /// `NotFound` when the service has no policy or nothing was recorded, `Invalid` with all mistakes of the policy or for a
+    /// range that is empty or too long, `Unavailable` while too many replays are under way, `Timeout`; the store's own.
+    async fn replay(&self, _tenant: &TenantId, request: ReplayRequest) -> PortResult<Replay> {
+        Err(nothing_scaled(&request.service))
     }
     /// The freeze windows of the configuration, in its order.
     async fn freeze_windows(&self, _tenant: &TenantId) -> Vec<ShownWindow> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::target::Program;
 
 /// The workloads, in the order in which the page shows them.
-const SECTIONS: &[&str] = &["live", "history", "new series", "scrape", "query", "crash", "logs"];
+const SECTIONS: &[&str] = &["live", "history", "new series", "scrape", "query", "crash", "logs", "scaling"];
 
 /// Figures by (section, measure) and program.
 #[derive(Debug, Default)]

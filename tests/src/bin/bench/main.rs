@@ -4,6 +4,7 @@ mod data;
 mod figures;
 mod logs;
 mod queries;
+mod scaling;
 mod scrape;
 mod target;
 mod wire;
@@ -35,6 +36,8 @@ async fn main() -> Result<()> {
         }
         logs::run(tests::scratch()?.path(), &mut figures).await?;
         progress(repetition, repetitions, "logs");
+        scaling::run(tests::scratch()?.path(), &mut figures).await?;
+        progress(repetition, repetitions, "scaling");
     }
     let table = figures.table();
     println!("{table}");
@@ -70,7 +73,8 @@ fn workloads() -> String {
         |shape: writes::Shape| format!("`{}` {} series × {} samples", shape.name, shape.num_series, shape.num_times);
     format!(
         "Workloads: {} by remote write, every series each 15 s; {}, half an hour of a series at a time; {}; `scrape` 10 targets × \
-         10,000 series each second; `query` on the live data; `crash` a kill -9 right after the last answer; `logs` 200,000 lines.",
+         10,000 series each second; `query` on the live data; `crash` a kill -9 right after the last answer; `logs` 200,000 lines; `scaling` a step of 100 \
+         processes when 60,000 transactions a minute are passed.",
         told(LIVE),
         told(HISTORY),
         told(NEW)

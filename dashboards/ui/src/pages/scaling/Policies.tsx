@@ -2,7 +2,7 @@
 import { navigate } from '../../router';
 import type { PolicyObject } from '../../api/types';
 import { useApi } from '../../api/useApi';
-import { useWords } from '../../i18n';
+import { usePolicyWords, useWords } from '../../i18n';
 import { To, useHref, useParam } from '../../ui/links';
 import { Icon } from '../../ui/Icon';
 import { Mark } from '../../ui/Mark';
@@ -13,6 +13,7 @@ import { Filter } from '../Services';
 import { NEW_POLICY, policyPath } from './paths';
 
 export function Policies() {
+  usePolicyWords();
   const loaded = useApi<{ policies: PolicyObject[] }>('/api/v1/scaling/policies');
   return <Ready loaded={loaded}>{(data) => <List policies={data.policies} />}</Ready>;
 }

@@ -4,15 +4,17 @@ import { changeJson, getJson, withParams } from '../../api/client';
 import type { PolicyObject, PolicyVersion } from '../../api/types';
 import { useLoad } from '../../api/useApi';
 import YamlEditor from '../../editor/YamlEditor';
-import { useWords } from '../../i18n';
+import { usePolicyWords, useWords } from '../../i18n';
+import { navigate } from '../../router';
 import { Confirm } from '../../ui/Dialog';
 import { useParam } from '../../ui/links';
 import { Mark } from '../../ui/Mark';
 import { Panel, Ready } from '../../ui/Panel';
 import { Time } from '../parts';
 import { useChange } from './change';
-import { NEW_POLICY, policyApi } from './paths';
+import { NEW_POLICY, policyApi, replayPath } from './paths';
 import { locate, POLICY_KEYS, readPolicy, template, toYaml, withoutUnset, type Mistake } from './policyText';
+import { carryText } from './replay';
 import { useCheck, Verdict } from './Verdict';
 import { Diff, Versions } from './Versions';
 
@@ -24,6 +26,7 @@ interface Kept {
 const NOTHING: Kept = { policy: null, versions: [] };
 
 export default function PolicyPage() {
+  usePolicyWords();
   const { t } = useWords();
   const [name, setName] = useParam('policy');
   // A refresh must not take away what one writes, so it is loaded once and after each change.
@@ -57,8 +60,8 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
     [read, check.problems],
   );
   const marks = useMemo(
-    () => mistakes.flatMap(({ range, message }) => (range ? [{ ...range, message }] : [])),
-    [mistakes],
+    () => mistakes.flatMap(({ range, message }) => (range ? [{ ...range, message: say(message) }] : [])),
+    [mistakes, say],
   );
   const goTo = useRef<((offset: number) => void) | null>(null);
   const [asking, setAsking] = useState<'save' | 'delete' | null>(null);
@@ -84,6 +87,10 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
   );
   const save = (why: string) =>
     change.run(() => changeJson('PUT', withParams(policyApi(target), { version: String(policy?.version ?? 0), why }), read.policy));
+  const replay = () => {
+    carryText(target, text);
+    navigate(replayPath(target));
+  };
   // Unsaved text is not lost by a slip.
   useEffect(() => {
     if (!changed || fromFile) return;
@@ -118,21 +125,26 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
         title={t('policy.text')}
         note={fromFile ? t('policy.read_only') : t('policy.keys')}
         actions={
-          !fromFile && (
-            <>
-              {policy && (
-                <button className="button small danger-quiet" onClick={() => setAsking('delete')}>
-                  {t('policy.delete')}
+          <>
+            <button className="button small" disabled={read.policy === null || mistakes.length > 0 || target === ''} onClick={replay}>
+              {t('policy.replay')}
+            </button>
+            {!fromFile && (
+              <>
+                {policy && (
+                  <button className="button small danger-quiet" onClick={() => setAsking('delete')}>
+                    {t('policy.delete')}
+                  </button>
+                )}
+                <button className="button small" disabled={!changed} onClick={() => setText(policy ? present : template(forService))}>
+                  {t('policy.revert')}
                 </button>
-              )}
-              <button className="button small" disabled={!changed} onClick={() => setText(policy ? present : template(forService))}>
-                {t('policy.revert')}
-              </button>
-              <button className="button small primary" disabled={!canSave || change.busy} onClick={() => setAsking('save')}>
-                {t('policy.save')}
-              </button>
-            </>
-          )
+                <button className="button small primary" disabled={!canSave || change.busy} onClick={() => setAsking('save')}>
+                  {t('policy.save')}
+                </button>
+              </>
+            )}
+          </>
         }
       >
         <div className={mistakes.length ? 'yaml-box wrong' : 'yaml-box'}>

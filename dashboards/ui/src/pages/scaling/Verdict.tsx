@@ -46,7 +46,7 @@ export function useCheck(name: string, policy: Record<string, unknown> | null): 
 
 /** What is wrong, each with its line; a click goes there. */
 export function Verdict({ mistakes, text, settled, failed, goTo }: { mistakes: Mistake[]; text: string; settled: boolean; failed: string; goTo: (offset: number) => void }) {
-  const { t } = useWords();
+  const { t, say } = useWords();
   if (mistakes.length === 0) {
     return (
       <p className="hint pad" role="status">
@@ -66,7 +66,7 @@ export function Verdict({ mistakes, text, settled, failed, goTo }: { mistakes: M
               </button>
             ) : null}
             {path && <code>{path}</code>}
-            <span>{message}</span>
+            <span>{say(message)}</span>
           </li>
         ))}
       </ul>

@@ -10,5 +10,10 @@ export function policyPath(name: string, service = ''): string {
   return `/autoscaling?${params}`;
 }
 
+/** The replay of a policy, on its last day. */
+export function replayPath(name: string): string {
+  return `/autoscaling?${new URLSearchParams({ tab: 'replay', policy: name, from: 'now-1d', run: '1' })}`;
+}
+
 /** Where the server has a policy. */
 export const policyApi = (name: string) => `/api/v1/scaling/policies/${encodeURIComponent(name)}`;
