@@ -31,7 +31,7 @@ pub enum Autoscale {
         #[arg(long, value_name = "TIME")]
         from: Option<String>,
         /// … until here; now by default.
-        #[arg(long, value_name = "TIME", requires = "from")]
+        #[arg(long, value_name = "TIME", requires = "from", conflicts_with = "trace")]
         to: Option<String>,
         /// The server that has recorded it.
         #[command(flatten)]

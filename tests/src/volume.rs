@@ -68,8 +68,9 @@ pub async fn step(dir: &Path, patience: Duration) -> Result<Stepped> {
         tokio::spawn(async move {
             loop {
                 let body = format!("transactions_per_minute {}\n", volume.load(Ordering::Relaxed));
+                let push = client.post(&url).header("content-type", "text/plain; version=0.0.4").body(body);
                 // One that is lost is made good by the next.
-                let _answered = client.post(&url).body(body).send().await;
+                let _answered = push.send().await;
                 tokio::time::sleep(COUNT_INTERVAL).await;
             }
         })
