@@ -2,7 +2,9 @@
 
 use vocab::Clock;
 use vocab::ports::Catalog;
+use vocab::ports::catalog::TicketFilter;
 use vocab::testing::{MemCatalog, MemStore, SimClock};
+use vocab::ticket::TicketState;
 
 use super::*;
 use crate::testing::FakeOrchestrator;
