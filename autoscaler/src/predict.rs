@@ -22,15 +22,15 @@ const CONTEST_TICKS: i64 = 20;
 /// Load that must have been seen before anyone but the plain rule may be in charge, in ticks: six hours.
 const CONTEST_AFTER_TICKS: u32 = 1440;
 /// Factors by which the plain rule multiplies the measured load, in place of prices.
-const PLAIN_FACTORS: [f32; PRICES.len()] = [0.9, 0.95, 1.1];
+const PLAIN_FACTORS: [f32; PRICES.len()] = [0.9, 0.925, 0.95, 1.0, 1.1];
 /// The plain rule's place behind the methods.
 const PLAIN: usize = METHODS.len();
 /// Kinds of candidates.
 const KINDS: usize = METHODS.len() + 1;
 /// Candidates.
 const CANDIDATES: usize = KINDS * PRICES.len() * HOLDS.len();
-/// Who is in charge at first: the plain rule with the second factor, held for five minutes.
-const FIRST: usize = (PLAIN * PRICES.len() + 1) * HOLDS.len() + 1;
+/// Who is in charge at first: the plain rule with the third factor, held for five minutes.
+const FIRST: usize = (PLAIN * PRICES.len() + 2) * HOLDS.len() + 1;
 /// A method that said this much more than came, one start-up ago, has disappointed.
 const DISAPPOINTED: f32 = 1.4;
 /// Longest delay that candidates are tried with, in ticks: ten minutes.

@@ -13,15 +13,17 @@ use crate::threshold::Taken;
 use crate::window::Window;
 
 /// Format of the stored state; another one is not read, and the service starts anew (holding).
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Most bytes of a stored state.
 pub const STATE_BYTES_MAX: usize = 32 * 1024;
 /// Most changes that are remembered for the pace.
-const CHANGES_MAX: usize = 48;
+const CHANGES_MAX: usize = 30;
 /// Most decisions that wait for their verification.
 const PENDING_MAX: usize = 8;
 /// Most start-up times that are remembered.
 const STARTUPS_MAX: usize = 32;
+/// Longest start-up time that is believed, in milliseconds: a day. What takes longer did not start.
+const STARTUP_MS_MAX: i64 = 86_400_000;
 /// Failed tries after which a service is left alone.
 pub const TRIES_MAX: u32 = 3;
 /// A replica is given this many times the usual start-up time.
@@ -31,13 +33,26 @@ const STARTUP_DEADLINE_MS_MIN: i64 = 15_000;
 /// First wait after a refused change, in milliseconds; doubled with each try.
 const RETRY_WAIT_MS: i64 = 5_000;
 
-/// A change that was made.
+/// A change that was made; stored as a pair, because a service may have many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(TimestampMs, i64)", into = "(TimestampMs, i64)")]
 pub struct Change {
     /// When it was confirmed.
     pub at_ms: TimestampMs,
     /// Replicas added (or, negative, removed).
     pub delta: i64,
+}
+
+impl From<Change> for (TimestampMs, i64) {
+    fn from(change: Change) -> Self {
+        (change.at_ms, change.delta)
+    }
+}
+
+impl From<(TimestampMs, i64)> for Change {
+    fn from((at_ms, delta): (TimestampMs, i64)) -> Self {
+        Self { at_ms, delta }
+    }
 }
 
 /// A decision that was acted on and is not verified yet.
@@ -284,7 +299,7 @@ impl State {
 
     /// Remembers a measured start-up time.
     pub(crate) fn learn_startup(&mut self, took_ms: i64) {
-        push_bounded(&mut self.startups_ms, took_ms.max(0), STARTUPS_MAX);
+        push_bounded(&mut self.startups_ms, took_ms.clamp(0, STARTUP_MS_MAX), STARTUPS_MAX);
     }
 
     /// Replicas added minus removed since a time.

@@ -3,7 +3,7 @@
 use models::load::Costs;
 
 /// Prices of an idle replica: what is added cannot be given back at once, so that it costs more than one tick.
-pub(super) const PRICES: [f32; 3] = [1.0, 2.5, 8.0];
+pub(super) const PRICES: [f32; 5] = [1.0, 1.6, 2.5, 4.5, 8.0];
 /// Times to hold what was planned, in ticks: 2, 5 and 15 minutes. What was measured is held by the guards.
 pub(super) const HOLDS: [i64; 3] = [8, 20, 60];
 /// No scale-in for this long after scale-out, in ticks: ten minutes, and not a tick sooner.

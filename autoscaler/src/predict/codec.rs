@@ -6,7 +6,7 @@ use super::candidate::{BLOCKS, Candidate, Hold};
 use super::{CANDIDATES, Predictor, Said, Wish};
 
 /// The form's number; another one is not read.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Most forecasts that wait for what comes.
 const SAID_MAX: usize = 64;
 

@@ -29,6 +29,9 @@ const GUESS_WEIGHT: f32 = 50.0;
 /// How far above the larger of forecast and present load an outcome is believed.
 const OUTCOME_HIGH: f32 = 4.0;
 
+/// Expected costs that are kept while the cheapest number is looked for.
+const KNOWN: usize = 64;
+
 /// What capacity costs, and what lacking it does.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Costs {
@@ -185,15 +188,22 @@ impl LoadErrors {
             *outcome = (came.clamp(0.0, top), chances[bin]);
         }
         let carried = costs.capacity * costs.knee;
-        let short = |replicas: u32| {
+        // Prices lie close to each other, so that the same numbers are asked for again and again.
+        let mut known = [(u32::MAX, 0.0f32); KNOWN];
+        let mut short = |replicas: u32| {
+            let place = &mut known[replicas as usize % KNOWN];
+            if place.0 == replicas {
+                return place.1;
+            }
             let most_carried = replicas as f32 * carried;
             let over = outcomes.iter().rev().take_while(|(came, _)| *came > most_carried).filter(|o| o.1 > 0.0);
-            over.map(|(came, chance)| chance * costs.short(*came, replicas)).sum::<f32>()
+            *place = (replicas, over.map(|(came, chance)| chance * costs.short(*came, replicas)).sum::<f32>());
+            place.1
         };
         let enough = ((top / carried).ceil() as u32).clamp(1, most.max(1));
         // What one more replica saves falls as replicas are added: where it is worth it no more is found in leaps from
         // where it is likely, and then by halving.
-        let saves = |replicas: u32| short(replicas) - short(replicas + 1);
+        let mut saves = |replicas: u32| short(replicas) - short(replicas + 1);
         let mut likely = ((said / carried).ceil() as u32).clamp(1, enough);
         idle.map(|price| {
             let (mut low, mut high) = (1, enough);
