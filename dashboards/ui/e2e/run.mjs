@@ -35,6 +35,8 @@ const THEMES = ['light', 'dark'];
 const LANGUAGES = ['en', 'zh'];
 /** A page that is not ready by then is a failure. */
 const READY_MS = 15_000;
+/** What Tidewatch records by itself is there by then: twice the least that is waited for. */
+const RECORDED_MS = 240_000;
 
 const words = Object.fromEntries(
   await Promise.all(LANGUAGES.map(async (language) => [language, JSON.parse(await readFile(path.join(root, `src/locales/${language}.json`), 'utf8'))])),
@@ -677,8 +679,21 @@ async function policies(browser) {
   await tab.close();
 }
 
-/** A person replays a policy on what was recorded; two minutes of load are the least. */
+/** Waits until enough was recorded of a service for a replay: two minutes of load are the least, and this browser may be faster. */
+async function recorded(service) {
+  const deadline = Date.now() + RECORDED_MS;
+  for (;;) {
+    const body = JSON.stringify({ service });
+    const response = await fetch(`${server}/api/v1/scaling/replay`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body });
+    if (response.ok) return;
+    if (Date.now() > deadline) throw new Error(`no load to replay within ${RECORDED_MS / 1000} s: ${await response.text()}`);
+    await new Promise((done) => setTimeout(done, 1000));
+  }
+}
+
+/** A person replays a policy on what was recorded. */
 async function replays(browser) {
+  await recorded((await api('/api/v1/scaling/policies')).policies[0].service);
   const tab = await openPage(browser, WIDTHS[0], 'en');
   const { page } = tab;
   const text = (key) => words.en[key];

@@ -1,9 +1,8 @@
 // One policy: its YAML in an editor that says what is wrong where, its versions, and what each changed.
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { changeJson, getJson, withParams } from '../../api/client';
 import type { PolicyObject, PolicyVersion } from '../../api/types';
 import { useLoad } from '../../api/useApi';
-import YamlEditor from '../../editor/YamlEditor';
 import { usePolicyWords, useWords } from '../../i18n';
 import { navigate } from '../../router';
 import { Confirm } from '../../ui/Dialog';
@@ -13,9 +12,9 @@ import { Panel, Ready } from '../../ui/Panel';
 import { Time } from '../parts';
 import { useChange } from './change';
 import { NEW_POLICY, policyApi, replayPath } from './paths';
-import { locate, POLICY_KEYS, readPolicy, template, toYaml, withoutUnset, type Mistake } from './policyText';
+import { PolicyEditor, usePolicyText } from './PolicyEditor';
+import { template, textOf, toYaml } from './policyText';
 import { carryText } from './replay';
-import { useCheck, Verdict } from './Verdict';
 import { Diff, Versions } from './Versions';
 
 interface Kept {
@@ -50,20 +49,10 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
   const { policy, versions } = kept;
   const isNew = name === NEW_POLICY;
   const fromFile = policy?.from_file ?? false;
-  const present = useMemo(() => (policy ? toYaml(fromFile ? withoutUnset(policy.policy) : policy.policy) : ''), [policy, fromFile]);
+  const present = useMemo(() => (policy ? textOf(policy) : ''), [policy]);
   const [text, setText] = useState(() => (policy ? present : isNew ? template(forService) : lastText(versions)));
-  const read = useMemo(() => readPolicy(text, t('policy.not_mapping')), [text, t]);
-  const target = isNew ? nameIn(read.policy) : name;
-  const check = useCheck(target, fromFile ? null : read.policy);
-  const mistakes = useMemo<Mistake[]>(
-    () => [...read.mistakes, ...check.problems.map((problem) => ({ ...problem, range: locate(read.document, problem.path) }))],
-    [read, check.problems],
-  );
-  const marks = useMemo(
-    () => mistakes.flatMap(({ range, message }) => (range ? [{ ...range, message: say(message) }] : [])),
-    [mistakes, say],
-  );
-  const goTo = useRef<((offset: number) => void) | null>(null);
+  const of = usePolicyText(text, (read) => (isNew ? nameIn(read) : name), fromFile);
+  const { read, name: target, check, mistakes } = of;
   const [asking, setAsking] = useState<'save' | 'delete' | null>(null);
   const changed = text !== present;
   // Kept is what the text means: neither comments nor how it is laid out.
@@ -147,19 +136,7 @@ function Editing({ kept, name, reload, onName }: { kept: Kept; name: string; rel
           </>
         }
       >
-        <div className={mistakes.length ? 'yaml-box wrong' : 'yaml-box'}>
-          <YamlEditor
-            value={text}
-            onChange={setText}
-            onSave={() => canSave && setAsking('save')}
-            mistakes={marks}
-            label={t('policy.text')}
-            readOnly={fromFile}
-            keys={POLICY_KEYS}
-            goTo={goTo}
-          />
-        </div>
-        {!fromFile && <Verdict mistakes={mistakes} text={text} settled={check.settled} failed={check.failed} goTo={(offset) => goTo.current?.(offset)} />}
+        <PolicyEditor text={text} onChange={setText} onSave={() => canSave && setAsking('save')} of={of} fromFile={fromFile} readOnly={fromFile} />
         {change.problem && (
           <p className="form-error pad" role="alert">
             {change.problem}

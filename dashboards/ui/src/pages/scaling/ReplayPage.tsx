@@ -1,18 +1,17 @@
 // Replay: a policy, as it is or edited, on the load of a past time, beside other ways to scale.
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useRef, useState } from 'react';
 import { ApiError, sendJson } from '../../api/client';
 import type { PolicyObject, Replay } from '../../api/types';
 import { useApi } from '../../api/useApi';
-import YamlEditor from '../../editor/YamlEditor';
 import { dayTime } from '../../format/time';
 import { usePolicyWords, useWords } from '../../i18n';
 import { useTime } from '../../time/TimeContext';
 import { useParam } from '../../ui/links';
 import { Empty, Panel, Ready, Skeleton } from '../../ui/Panel';
-import { locate, POLICY_KEYS, readPolicy, template, toYaml, withoutUnset, type Mistake } from './policyText';
+import { PolicyEditor, usePolicyText } from './PolicyEditor';
+import { template, textOf } from './policyText';
 import { REPLAY_RANGES, takeText } from './replay';
 import { ReplayResult } from './ReplayResult';
-import { useCheck, Verdict } from './Verdict';
 
 export default function ReplayPage() {
   usePolicyWords();
@@ -23,9 +22,8 @@ export default function ReplayPage() {
   return <Ready loaded={loaded}>{(data) => <Replaying policies={first.current ?? data.policies} />}</Ready>;
 }
 
-function textOf(policy: PolicyObject | undefined): string {
-  if (!policy) return template('');
-  return toYaml(policy.from_file ? withoutUnset(policy.policy) : policy.policy);
+function textOr(policy: PolicyObject | undefined): string {
+  return policy ? textOf(policy) : template('');
 }
 
 function Replaying({ policies }: { policies: PolicyObject[] }) {
@@ -35,16 +33,11 @@ function Replaying({ policies }: { policies: PolicyObject[] }) {
   const [asked, setAsked] = useParam('run');
   const policy = policies.find((one) => one.name === chosen) ?? (chosen ? undefined : policies[0]);
   const name = policy?.name ?? chosen;
-  const [text, setText] = useState(() => takeText(name) ?? textOf(policy));
-  const read = useMemo(() => readPolicy(text, t('policy.not_mapping')), [text, t]);
+  const [text, setText] = useState(() => takeText(name) ?? textOr(policy));
   // What stands in the configuration file cannot be kept here, and is tried all the same.
-  const check = useCheck(name || 'policy', policy?.from_file ? null : read.policy);
-  const mistakes = useMemo<Mistake[]>(
-    () => [...read.mistakes, ...check.problems.map((problem) => ({ ...problem, range: locate(read.document, problem.path) }))],
-    [read, check.problems],
-  );
-  const marks = useMemo(() => mistakes.flatMap(({ range: place, message }) => (place ? [{ ...place, message: say(message) }] : [])), [mistakes, say]);
-  const goTo = useRef<((offset: number) => void) | null>(null);
+  const fromFile = policy?.from_file ?? false;
+  const of = usePolicyText(text, () => name || 'policy', fromFile);
+  const { read, mistakes } = of;
   const { replay, problem, busy, run } = useReplay();
   const canRun = read.policy !== null && mistakes.length === 0 && !busy;
   const start = () => {
@@ -68,7 +61,7 @@ function Replaying({ policies }: { policies: PolicyObject[] }) {
             value={name}
             onChange={(event) => {
               setChosen(event.target.value);
-              setText(textOf(policies.find((one) => one.name === event.target.value)));
+              setText(textOr(policies.find((one) => one.name === event.target.value)));
             }}
           >
             {!policy && name && <option value={name}>{name}</option>}
@@ -98,10 +91,7 @@ function Replaying({ policies }: { policies: PolicyObject[] }) {
       )}
       {replay ? <ReplayResult replay={replay} /> : busy && <Skeleton rows={8} visible />}
       <Panel title={t('policy.text')} note={t('replay.keys')}>
-        <div className={mistakes.length ? 'yaml-box wrong' : 'yaml-box'}>
-          <YamlEditor value={text} onChange={setText} onSave={start} mistakes={marks} label={t('policy.text')} readOnly={false} keys={POLICY_KEYS} goTo={goTo} />
-        </div>
-        {!policy?.from_file && <Verdict mistakes={mistakes} text={text} settled={check.settled} failed={check.failed} goTo={(offset) => goTo.current?.(offset)} />}
+        <PolicyEditor text={text} onChange={setText} onSave={start} of={of} fromFile={fromFile} readOnly={false} />
       </Panel>
     </>
   );

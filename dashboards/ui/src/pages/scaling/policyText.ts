@@ -1,4 +1,5 @@
 // A policy as YAML: how it is written for people, read back, and where in it a mistake is.
+import type { PolicyObject } from '../../api/types';
 import { isCollection, isMap, isScalar, isSeq, parseDocument, stringify, type Document, type Node, type Pair } from 'yaml';
 
 /** Keys in the order in which people read them; others follow by name. */
@@ -37,6 +38,11 @@ export function withoutUnset(value: unknown): unknown {
     .map(([key, inner]) => [key, withoutUnset(inner)] as const)
     .filter(([, inner]) => inner !== null && !(Array.isArray(inner) && inner.length === 0));
   return Object.fromEntries(entries);
+}
+
+/** A policy of the server as text. */
+export function textOf(policy: PolicyObject): string {
+  return toYaml(policy.from_file ? withoutUnset(policy.policy) : policy.policy);
 }
 
 /** A mistake and where it stands, as offsets into the text; null when it is about the whole. */
