@@ -1,7 +1,7 @@
 //! `tidewatch export`: samples of a running Tidewatch as OpenMetrics text, Prometheus's blocks or Parquet rows.
 //!
-//! Samples are read as remote read has them, with start times and reset hints beside, window by window. A window that is over the server's memory share of a query is
-//! asked for in halves.
+//! Samples are read as remote read has them, with start times and reset hints beside, window by window. A window that is over
+//! the server's memory share of a query is asked for in halves.
 
 mod blocks;
 mod openmetrics;

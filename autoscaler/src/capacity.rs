@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use models::capacity::{Capacity, CapacityBy, CapacityLimits, CapacitySample, capacity};
 use serde::{Deserialize, Serialize};
-use vocab::TimestampMs;
 use vocab::scaling::ServiceCapacity;
+use vocab::{Labels, TimestampMs};
 
 use crate::observation::{Observation, sane};
 use crate::policy::{Policy, TargetKind, replicas, short};
@@ -153,14 +153,11 @@ fn unpack(bytes: &[u8]) -> Option<CapacitySample> {
     Some(CapacitySample { load: of(0)?, cpu: of(1), latency: of(2), errors: None })
 }
 
-/// What a policy's load is: a hash (FNV-1a) of the kind and the query of its first demand.
+/// What a policy's load is: a hash of the kind and the query of its first demand.
 fn about(policy: &Policy) -> String {
     let target = demand(policy).and_then(|index| policy.targets.get(index));
-    let text = target.map(|t| format!("{} {}", t.kind.as_str(), t.query)).unwrap_or_default();
-    let hash = text
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("{hash:016x}")
+    let pairs = target.map(|t| [("kind", t.kind.as_str()), ("query", t.query.as_str())]);
+    format!("{:016x}", Labels::from_pairs(pairs.into_iter().flatten()).stable_hash())
 }
 
 /// The first target whose load comes from users.

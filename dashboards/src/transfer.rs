@@ -10,7 +10,7 @@ use vocab::sample::SeriesData;
 use vocab::{Labels, MatchOp, Matcher, TimestampMs};
 
 use crate::chunk::{ChunkError, ENCODING_HISTOGRAM, ENCODING_XOR, decode_histograms, decode_xor};
-use crate::prometheus::read::encode::{self, hint_of};
+use crate::prometheus::read::encode;
 use crate::prometheus::read::wire::{self, Chunk, ChunkedResponse, LabelMatcher, Query, ReadRequest};
 
 /// Longest frame that is taken; servers send about a megabyte, and a series' labels.
@@ -193,7 +193,11 @@ fn part(series: wire::ChunkedSeries) -> Result<SeriesPart, TransferError> {
             encoding,
             data: chunk.data,
             starts: chunk.starts.iter().map(|s| (s.time_ms, s.start_ms)).collect(),
-            reset_hints: chunk.reset_hints.iter().map(|number| hint_of(*number)).collect(),
+            reset_hints: chunk
+                .reset_hints
+                .iter()
+                .map(|number| ResetHint::of_number(*number).unwrap_or_default())
+                .collect(),
         })
     };
     Ok(SeriesPart {
@@ -221,7 +225,7 @@ mod tests {
             sum: f64::from(count) / 8.0,
             positive_spans: vec![Span { offset: i32::from(shape), length: buckets.len() as u32 }],
             positive_buckets: buckets,
-            reset_hint: hint_of(hint),
+            reset_hint: ResetHint::of_number(hint).unwrap_or_default(),
             integer: true,
             ..NativeHistogram::default()
         }

@@ -139,12 +139,14 @@ impl PatternStore {
         ids.iter().take(LISTED_MAX).filter_map(|&id| own.miner.pattern(id).map(|p| info(id, p))).collect()
     }
 
-    /// Counts stored lines by service: what the autoscaler takes as a service's log rate. Own series are those of one tenant, and
-    /// so are the lines in them.
-    fn count(&self, tenant: &TenantId, lines: BTreeMap<String, u64>) {
-        if *tenant != self.shared.tenant {
-            return;
-        }
+    /// Lines of each service in a batch that are to be [counted](Self::count). Own series are those of one tenant, and so are
+    /// the lines in them.
+    fn to_count(&self, tenant: &TenantId, batch: &LogBatch) -> BTreeMap<String, u64> {
+        if *tenant == self.shared.tenant { lines_by_service(batch) } else { BTreeMap::new() }
+    }
+
+    /// Counts stored lines by service: what the autoscaler takes as a service's log rate.
+    fn count(&self, lines: BTreeMap<String, u64>) {
         let mut counted = self.counted.lock();
         for (service, number) in lines {
             if !counted.contains(&service) {
@@ -293,9 +295,9 @@ impl LogAppender for PatternStage {
             shared.metrics.log_patterns_evicted.inc_by(evicted - own.evicted_before);
             own.evicted_before = evicted;
         }
-        let by_service = lines_by_service(&batch);
+        let by_service = self.patterns.to_count(&ctx.tenant, &batch);
         let outcome = self.inner.append(ctx, batch).await?;
-        self.patterns.count(&ctx.tenant, by_service);
+        self.patterns.count(by_service);
         // Told only once the records are stored, so that a reader of the news finds them.
         self.patterns.note(&ctx.tenant, events).await;
         Ok(outcome)

@@ -115,15 +115,15 @@ async fn load(observer: &Observer, ctx: &Ctx, policy: &Policy, from_ms: i64, to_
 
 impl Load {
     fn replay(self, policy: &Policy, ctx: &Ctx, startup_measured: bool) -> PortResult<Replay> {
-        let nothing = || PortError::not_found("nothing was recorded of this load in that time");
-        let start_ms = self.load.begin_ms().ok_or_else(nothing)?;
         let trace: Trace = self.load.trace().map_err(PortError::not_found)?;
+        let start_ms = trace.begin_ms().unwrap_or_default();
         let ran = |rounds| {
             let wanted = self.wanted.at_rounds(start_ms, rounds)?;
             Some((wanted, self.ready.at_rounds(start_ms, rounds)?))
         };
         let outcomes = replay_beside(policy, &trace, &ctx.cancel, ran)?;
-        let first = outcomes.first().ok_or_else(nothing)?;
+        let first =
+            outcomes.first().ok_or_else(|| PortError::new(ErrorKind::Internal, "the replay gave no outcome"))?;
         let rounds = first.loads.len().div_ceil(STEPS_MAX).max(1);
         let highest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
         let target = policy.targets.first();

@@ -11,13 +11,7 @@ const INTEGER: u8 = 0x80;
 
 /// Appends one histogram.
 pub(crate) fn push(buffer: &mut Vec<u8>, histogram: &NativeHistogram) {
-    let hint = match histogram.reset_hint {
-        ResetHint::Unknown => 0,
-        ResetHint::Reset => 1,
-        ResetHint::NoReset => 2,
-        ResetHint::Gauge => 3,
-    };
-    buffer.push(hint | if histogram.integer { INTEGER } else { 0 });
+    buffer.push(histogram.reset_hint.number() | if histogram.integer { INTEGER } else { 0 });
     varint::push_signed(buffer, i64::from(histogram.schema));
     for number in [histogram.zero_threshold, histogram.zero_count, histogram.count, histogram.sum] {
         push_number(buffer, number);
@@ -32,13 +26,7 @@ pub(crate) fn push(buffer: &mut Vec<u8>, histogram: &NativeHistogram) {
 /// Reads one histogram.
 pub(crate) fn read(reader: &mut varint::Reader<'_>) -> Result<NativeHistogram, CodecError> {
     let flags = reader.byte()?;
-    let reset_hint = match flags & !INTEGER {
-        0 => ResetHint::Unknown,
-        1 => ResetHint::Reset,
-        2 => ResetHint::NoReset,
-        3 => ResetHint::Gauge,
-        _ => return Err(CodecError("an unknown reset hint")),
-    };
+    let reset_hint = ResetHint::of_number(flags & !INTEGER).ok_or(CodecError("an unknown reset hint"))?;
     Ok(NativeHistogram {
         reset_hint,
         integer: flags & INTEGER != 0,

@@ -28,6 +28,23 @@ pub enum ResetHint {
     Gauge,
 }
 
+impl ResetHint {
+    /// The number by which Prometheus's remote protocols name it; blocks keep the same.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::Reset => 1,
+            Self::NoReset => 2,
+            Self::Gauge => 3,
+        }
+    }
+
+    /// The hint of a number; `None` when no hint has it.
+    pub fn of_number(number: u8) -> Option<Self> {
+        [Self::Unknown, Self::Reset, Self::NoReset, Self::Gauge].get(usize::from(number)).copied()
+    }
+}
+
 /// One native histogram sample.
 ///
 /// Bucket counts are absolute (not deltas). Integer histograms have `integer` set and whole counts, so that they are

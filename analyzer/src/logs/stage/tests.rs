@@ -92,7 +92,7 @@ async fn stored_lines_are_counted_by_service() {
     assert_eq!((counted("web"), counted("db")), (3, 1));
     assert_eq!(store.counted.lock().len(), 2);
     for service in 0..SERVICES_COUNTED_MAX + 5 {
-        store.count(&TenantId::default(), [(format!("s{service}"), 1)].into());
+        store.count([(format!("s{service}"), 1)].into());
     }
     assert_eq!(store.counted.lock().len(), SERVICES_COUNTED_MAX);
 }

@@ -90,12 +90,7 @@ pub(super) fn histogram(raw: Histogram) -> NativeHistogram {
         negative_spans: spans(raw.negative_spans),
         negative_buckets: buckets(raw.negative_deltas, raw.negative_counts),
         custom_values: raw.custom_values,
-        reset_hint: match raw.reset_hint {
-            1 => ResetHint::Reset,
-            2 => ResetHint::NoReset,
-            3 => ResetHint::Gauge,
-            _ => ResetHint::Unknown,
-        },
+        reset_hint: u8::try_from(raw.reset_hint).ok().and_then(ResetHint::of_number).unwrap_or_default(),
         integer,
     }
 }

@@ -60,7 +60,7 @@ fn histogram(timestamp: TimestampMs, own: &NativeHistogram) -> wire::Histogram {
         positive_spans: spans(&own.positive_spans),
         positive_deltas: deltas(&own.positive_buckets),
         positive_counts: counts(&own.positive_buckets),
-        reset_hint: i32::from(hint_number(own.reset_hint)),
+        reset_hint: i32::from(own.reset_hint.number()),
         timestamp,
         custom_values: own.custom_values.clone(),
     }
@@ -140,26 +140,7 @@ fn hints_beside(run: &[(TimestampMs, Arc<NativeHistogram>)]) -> Vec<u8> {
     if run.iter().enumerate().all(|(index, (_, h))| is_stale_nan(h.sum) || in_chunk(index, h.reset_hint)) {
         return Vec::new();
     }
-    run.iter().map(|(_, h)| hint_number(h.reset_hint)).collect()
-}
-
-fn hint_number(hint: ResetHint) -> u8 {
-    match hint {
-        ResetHint::Unknown => 0,
-        ResetHint::Reset => 1,
-        ResetHint::NoReset => 2,
-        ResetHint::Gauge => 3,
-    }
-}
-
-/// What [`hint_number`] made a number of.
-pub(crate) fn hint_of(number: u8) -> ResetHint {
-    match number {
-        1 => ResetHint::Reset,
-        2 => ResetHint::NoReset,
-        3 => ResetHint::Gauge,
-        _ => ResetHint::Unknown,
-    }
+    run.iter().map(|(_, h)| h.reset_hint.number()).collect()
 }
 
 /// A series' frames: each says its length and its checksum, and holds the labels again.
