@@ -25,6 +25,7 @@ use crate::board::Board;
 use crate::config::AutoscalerConfig;
 use crate::inventory;
 use crate::leader::{self, Leader};
+use crate::leaving::{self, Leaving};
 use crate::ledger::{FLUSH_INTERVAL, Meter};
 use crate::metrics::Metrics;
 use crate::metrics_api::{self, MetricsApiDeps, ObjectNames};
@@ -144,7 +145,8 @@ impl Autoscaler {
             batches: Batches::default(),
             freeze_windows: RwLock::default(),
             meter: Meter::default(),
-            seats: Arc::default(),
+            seats: RwLock::default(),
+            leaving: Leaving::default(),
             running: Default::default(),
             prepared: AsyncMutex::default(),
             shown: RwLock::new(HashMap::new()),
@@ -313,6 +315,8 @@ impl Autoscaler {
         running.tasks.spawn(async move { shared.leader.run(cancel).await });
         let (shared, cancel) = (Arc::clone(&self.shared), running.cancel.clone());
         running.tasks.spawn(keep_ledger(shared, cancel));
+        let (shared, cancel) = (Arc::clone(&self.shared), running.cancel.clone());
+        running.tasks.spawn(leaving::follow(shared, cancel));
     }
 
     /// Ends all loops and gives processes back as their configuration says.
@@ -434,9 +438,7 @@ impl Autoscaler {
                 balancer: Arc::new(backend),
                 orchestrator: Arc::clone(orchestrator),
                 interval: balancer.interval,
-                clock: Arc::clone(&self.clock),
-                metrics: self.shared.metrics.clone(),
-                seats: Arc::clone(&self.shared.seats),
+                shared: Arc::clone(&self.shared),
             };
             running.tasks.spawn(balance.run(running.cancel.clone()));
         }

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
-use vocab::Clock;
 use vocab::error::chain;
 
 use crate::balancer::Balancer;
-use crate::metrics::Metrics;
 use crate::orchestrator::Orchestrator;
+use crate::service_loop::Shared;
 
 /// Who sits where at the balancers, by service: servers and the replicas behind them.
-pub(crate) type Seats = Arc<RwLock<HashMap<String, Vec<(String, String)>>>>;
+pub(crate) type Seats = RwLock<HashMap<String, Vec<(String, String)>>>;
 
 /// A backend, its service and its orchestrator.
 #[derive(Debug)]
@@ -23,10 +22,8 @@ pub(crate) struct BalanceLoop {
     pub(crate) balancer: Arc<dyn Balancer>,
     pub(crate) orchestrator: Arc<dyn Orchestrator>,
     pub(crate) interval: Duration,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) metrics: Metrics,
-    /// Where it is written who sits where, by service.
-    pub(crate) seats: Seats,
+    /// Where it is written who sits where, and what is to be drained.
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl BalanceLoop {
@@ -48,23 +45,29 @@ impl BalanceLoop {
                 complaint = now;
             }
             tokio::select! {
-                () = self.clock.sleep(self.interval) => {}
+                () = self.shared.clock.sleep(self.interval) => {}
                 () = cancel.cancelled() => {}
             }
         }
     }
 
     async fn round(&self) -> Result<(), String> {
+        let (shared, now) = (&self.shared, self.shared.clock.monotonic());
         // While the orchestrator is silent the backend stays as it is.
-        let state = self.orchestrator.state(&self.service).await.map_err(|error| chain(&error))?;
-        let reconciled = self.balancer.reconcile(&state.replicas, self.clock.monotonic()).await.map_err(|error| {
-            self.metrics.error("balancer.reconcile");
+        let mut state = self.orchestrator.state(&self.service).await.map_err(|error| chain(&error))?;
+        let told: Vec<String> = state.replicas.iter().filter(|r| r.leaving).map(|r| r.id.clone()).collect();
+        shared.leaving.mark(&self.service, &mut state.replicas);
+        let mut reconciled = self.balancer.reconcile(&state.replicas, now).await.map_err(|error| {
+            shared.metrics.error("balancer.reconcile");
             chain(&error)
         })?;
-        self.seats.write().insert(self.service.clone(), reconciled.seats.clone());
+        shared.leaving.note(&self.service, self.balancer.backend(), &reconciled.drained);
+        // What the orchestrator does not know of yet is ended by whoever had it drained.
+        reconciled.drained.retain(|id| told.contains(id));
+        shared.seats.write().insert(self.service.clone(), reconciled.seats.clone());
         for change in &reconciled.changes {
             tracing::info!(service = self.service, backend = self.balancer.backend(), "{change}");
-            self.metrics.balancer_changes.get_or_create(&vec![("service", self.service.clone())]).inc();
+            shared.metrics.balancer_changes.get_or_create(&vec![("service", self.service.clone())]).inc();
         }
         if !reconciled.drained.is_empty() {
             self.orchestrator.release(&self.service, &reconciled.drained).await;

@@ -21,6 +21,12 @@ pub enum OrchestratorError {
         /// Why.
         reason: String,
     },
+    /// A single replica cannot be chosen to end.
+    #[error("it cannot be ended alone: {reason}")]
+    NotReplaceable {
+        /// Why.
+        reason: String,
+    },
     /// Someone else has changed the replicas meanwhile.
     #[error("replicas of {service:?} were changed by someone else: {expected} expected, {found} found")]
     Conflict {
@@ -106,7 +112,7 @@ impl OrchestratorError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownService { .. } => ErrorKind::NotFound,
-            Self::NotScalable { .. } => ErrorKind::Invalid,
+            Self::NotScalable { .. } | Self::NotReplaceable { .. } => ErrorKind::Invalid,
             Self::Conflict { .. } | Self::Busy { .. } => ErrorKind::Conflict,
             Self::Unreachable { .. } => ErrorKind::Unavailable,
             Self::Open { .. } | Self::Refused { status: 408 | 429 | 500..=599, .. } => ErrorKind::Unavailable,

@@ -7,7 +7,8 @@
 //!
 //! What binds a service from outside its own load is gathered in [`outside`] before a round: needs of services that depend
 //! on it ([`dependencies`]), as the loops tell each other on `board`; what is left to it ([`quota`], [`batches`]); closed
-//! times ([`freeze_window`]). [`odd_replica`] judges replicas against their siblings, `odd_watch` has them replaced. [`operations`] is the part of a policy that says so. `leader` sees to it that one process
+//! times ([`freeze_window`]). [`odd_replica`] judges replicas against their siblings, `odd_watch` has them replaced, after
+//! the balancers have drained what is `leaving`. [`operations`] is the part of a policy that says so. `leader` sees to it that one process
 //! decides, `ledger` adds up what it costs.
 //!
 //! Around it: `observe` asks the store, [`orchestrator`] is the plug point to what runs services (behind it
@@ -38,6 +39,7 @@ mod http;
 pub mod import;
 mod inventory;
 mod leader;
+mod leaving;
 mod ledger;
 mod level;
 mod metrics;

@@ -1,25 +1,32 @@
 //! Looks for odd replicas at the gateway, and has them drained, ended and replaced.
+//!
+//! A case is written down first; then the balancers drain the replica, and only when they have, the orchestrator is told to end
+//! it and to start another one. What another process or an earlier life has begun is taken up where it stands.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use vocab::PortResult;
 use vocab::change_event::{ChangeEvent, ChangeKind};
 use vocab::error::chain;
 use vocab::scaling::ScalingMode;
+use vocab::{ErrorKind, PortResult, TimestampMs};
 
 use crate::freeze_window;
+use crate::leaving::{DRAIN_MIN, Departure, STAGE_MAX};
 use crate::odd_replica::{OddState, Sample, judge};
-use crate::orchestrator::Orchestrator;
+use crate::orchestrator::{Orchestrator, ServiceState};
 use crate::outside::Outside;
-use crate::policy::Policy;
+use crate::policy::{Policy, ms};
 use crate::service_loop::{ACTOR, Shared};
 use crate::tickets::Draft;
 
 /// Namespace of what is remembered.
 const NAMESPACE: &str = "autoscaler-odd";
+
+/// Time between looks at a replica on its way out.
+const STEP: Duration = Duration::from_secs(1);
 
 /// What its tickets are about.
 const ODD: &str = "odd";
@@ -43,6 +50,12 @@ pub(crate) struct OddWatch {
     orchestrator: Arc<dyn Orchestrator>,
     shared: Arc<Shared>,
     state: Option<OddState>,
+    /// Whether what is written down has been read in this term.
+    has_taken_up: bool,
+    /// The replica on its way out.
+    departure: Option<Departure>,
+    /// When the last window ended.
+    judged_at: Duration,
 }
 
 impl OddWatch {
@@ -52,23 +65,55 @@ impl OddWatch {
         orchestrator: Arc<dyn Orchestrator>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self { policy, watch, orchestrator, shared, state: None }
+        let judged_at = shared.clock.monotonic();
+        let (state, departure) = (None, None);
+        Self { policy, watch, orchestrator, shared, state, has_taken_up: false, departure, judged_at }
     }
 
     /// Windows until cancelled.
     pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        let mut complaint = String::new();
         while !cancel.is_cancelled() {
-            tokio::select! {
-                () = self.shared.clock.sleep(self.watch.window) => {}
-                () = cancel.cancelled() => return,
+            let now = self.turn().await.err().unwrap_or_default();
+            if now != complaint && !now.is_empty() {
+                tracing::warn!(service = self.policy.service, "{now}");
             }
-            if self.shared.leader.fence().is_none() {
-                // Whoever decides looks on; what it has found is read again when it is our turn.
-                self.state = None;
-            } else if let Err(reason) = self.look().await {
-                tracing::debug!(service = self.policy.service, reason, "its replicas were not compared");
+            complaint = now;
+            tokio::select! {
+                () = self.shared.clock.sleep(STEP) => {}
+                () = cancel.cancelled() => {}
             }
         }
+        // Whoever watches next reads what is written down.
+        if self.departure.is_some() {
+            self.shared.leaving.end(&self.policy.service);
+        }
+    }
+
+    /// What is to be done now: a replica on its way out goes first, and windows are counted from there on.
+    pub(crate) async fn turn(&mut self) -> Result<(), String> {
+        let now = self.shared.clock.monotonic();
+        if self.shared.leader.fence().is_none() {
+            // Whoever decides looks on; what it has found is read again when it is our turn.
+            (self.state, self.departure, self.has_taken_up, self.judged_at) = (None, None, false, now);
+            return Ok(());
+        }
+        if !self.has_taken_up {
+            self.departure = Departure::load(self.shared.catalog.as_ref(), &self.key()).await.map_err(|e| chain(&e))?;
+            self.has_taken_up = true;
+        }
+        if let Some(departure) = self.departure.clone() {
+            self.judged_at = now;
+            return self.depart(departure).await;
+        }
+        if now.saturating_sub(self.judged_at) < self.watch.window {
+            return Ok(());
+        }
+        self.judged_at = now;
+        if let Err(reason) = self.look().await {
+            tracing::debug!(service = self.policy.service, reason, "its replicas were not compared");
+        }
+        Ok(())
     }
 
     fn key(&self) -> String {
@@ -85,13 +130,16 @@ impl OddWatch {
             }
         };
         let seen = self.see().await;
-        let (samples, settled) = match seen {
+        let (samples, replicas) = match seen {
             Ok(seen) => seen,
             Err(reason) => {
                 self.state = Some(state);
                 return Err(reason);
             }
         };
+        let counts = replicas.counts();
+        // Whether no replica starts or leaves.
+        let settled = counts.ready == counts.wanted && counts.total == counts.wanted;
         let (next, verdict) = judge(&state, &samples, settled && self.acts());
         if next != state {
             let value = serde_json::to_value(&next).unwrap_or_default();
@@ -104,7 +152,8 @@ impl OddWatch {
         }
         self.state = Some(next);
         if let Some((replica, reason)) = &verdict.replace {
-            self.replace(replica, reason).await;
+            let started_at_ms = replicas.replicas.iter().find(|r| r.id == *replica).and_then(|r| r.started_at_ms);
+            self.replace(replica, started_at_ms, reason).await;
         }
         match verdict.alarm {
             Some(alarm) => self.alarm(&alarm).await,
@@ -122,13 +171,12 @@ impl OddWatch {
         is_open && switches.stopped().is_none() && switches.mode(service, self.policy.mode) == ScalingMode::Act
     }
 
-    /// The window's samples, and whether no replica starts or leaves.
-    async fn see(&self) -> Result<(Vec<Sample>, bool), String> {
+    /// The window's samples, and the replicas.
+    async fn see(&self) -> Result<(Vec<Sample>, ServiceState), String> {
         let observer = &self.shared.observer;
         let errors = observer.ask_by(&self.policy, &self.watch.errors_query, "server").await?;
         let latency = observer.ask_by(&self.policy, &self.watch.latency_query, "server").await?;
         let state = self.orchestrator.state(&self.policy.service).await.map_err(|e| chain(&e))?;
-        let counts = state.counts();
         let seats = self.shared.seats.read().get(&self.policy.service).cloned().unwrap_or_default();
         let of = |list: &[(String, f64)], server: &str| list.iter().find(|(s, _)| s == server).map(|(_, value)| *value);
         let samples = seats
@@ -140,17 +188,16 @@ impl OddWatch {
                 latency: of(&latency, server),
             })
             .collect();
-        let settled = counts.ready == counts.wanted && counts.total == counts.wanted;
-        Ok((samples, settled))
+        Ok((samples, state))
     }
 
-    /// Writes down that a replica is replaced, and then has it done.
-    async fn replace(&self, replica: &str, reason: &str) {
-        let service = &self.policy.service;
+    /// Writes down that a replica is replaced, and then has it drained.
+    async fn replace(&mut self, replica: &str, started_at_ms: Option<TimestampMs>, reason: &str) {
+        let (service, now) = (&self.policy.service, self.shared.clock.now_ms());
         let summary = format!("{replica} is replaced: {reason}");
         tracing::warn!(service, "{summary}");
         let event = ChangeEvent {
-            time_ms: self.shared.clock.now_ms(),
+            time_ms: now,
             kind: ChangeKind::Restart,
             cluster: self.policy.cluster.clone(),
             service: service.clone(),
@@ -159,17 +206,85 @@ impl OddWatch {
             summary,
             details: Default::default(),
         };
-        if let Err(error) = self.shared.catalog.record_change(&self.shared.tenant, &event).await {
+        let departure = Departure {
+            service: service.clone(),
+            replica: replica.to_owned(),
+            started_at_ms,
+            reason: reason.to_owned(),
+            since_ms: now,
+            told: false,
+        };
+        let written = async {
+            self.shared.catalog.record_change(&self.shared.tenant, &event).await?;
+            departure.save(self.shared.catalog.as_ref(), &self.key()).await
+        };
+        if let Err(error) = written.await {
+            self.shared.metrics.error("catalog.put_document");
             tracing::error!(service, error = chain(&error), "not replaced: it could not be written down");
             return;
         }
-        if let Err(error) = self.orchestrator.replace(service, replica).await {
-            self.shared.metrics.error("orchestrator.replace");
-            let alarm = format!("{replica} is odd ({reason}), and could not be replaced: {}", chain(&error));
-            if let Err(error) = self.alarm(&alarm).await {
-                tracing::error!(service, error = chain(&error), "{alarm}");
-            }
+        self.shared.leaving.drain(service, replica);
+        self.departure = Some(departure);
+    }
+
+    /// One step of a replica on its way out.
+    async fn depart(&mut self, departure: Departure) -> Result<(), String> {
+        let (service, replica) = (&self.policy.service, departure.replica.as_str());
+        self.shared.leaving.drain(service, replica);
+        let since = self.shared.clock.now_ms().saturating_sub(departure.since_ms);
+        let is_late = since > ms(STAGE_MAX);
+        let state = match self.orchestrator.state(service).await {
+            Ok(state) => state,
+            Err(error) if is_late => return self.give_up(&departure, &chain(&error)).await,
+            Err(error) => return Err(format!("whether {replica} has left is not known: {}", chain(&error))),
+        };
+        if !departure.is_among(&state.replicas) {
+            return self.forget().await;
         }
+        if departure.told {
+            return if is_late {
+                self.give_up(&departure, "it was told to end and is still there").await
+            } else {
+                Ok(())
+            };
+        }
+        if !self.acts() {
+            tracing::info!(service, replica, "it stays: nothing is acted on any more");
+            return self.forget().await;
+        }
+        if since < ms(DRAIN_MIN) || !self.shared.leaving.is_drained(service) {
+            return if is_late { self.give_up(&departure, "its balancer does not drain it").await } else { Ok(()) };
+        }
+        let Err(error) = self.orchestrator.replace(service, replica).await else {
+            let told = Departure { since_ms: self.shared.clock.now_ms(), told: true, ..departure };
+            // Should this be lost, it is told once more, which changes nothing.
+            let saved = told.save(self.shared.catalog.as_ref(), &self.key()).await;
+            self.departure = Some(told);
+            return saved.map_err(|e| chain(&e));
+        };
+        self.shared.metrics.error("orchestrator.replace");
+        let can_pass = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict);
+        if can_pass && !is_late {
+            return Err(format!("{replica} could not be replaced yet: {}", chain(&error)));
+        }
+        self.give_up(&departure, &chain(&error)).await
+    }
+
+    /// Lets a replica take load again, and has people look at it.
+    async fn give_up(&mut self, departure: &Departure, why: &str) -> Result<(), String> {
+        let Departure { replica, reason, .. } = departure;
+        let alarm = format!("{replica} could not be replaced: {why}; {reason}");
+        if let Err(error) = self.alarm(&alarm).await {
+            tracing::error!(service = self.policy.service, error = chain(&error), "{alarm}");
+        }
+        self.forget().await
+    }
+
+    /// Ends a departure.
+    async fn forget(&mut self) -> Result<(), String> {
+        self.shared.leaving.end(&self.policy.service);
+        self.departure = None;
+        Departure::forget(self.shared.catalog.as_ref(), &self.key()).await.map_err(|e| chain(&e))
     }
 
     async fn alarm(&self, text: &str) -> PortResult<()> {

@@ -162,15 +162,12 @@ pub trait Orchestrator: Send + Sync + Debug {
         Ok(None)
     }
 
-    /// Lets one replica leave and starts another one for it, elsewhere where there is an elsewhere; the number stays.
+    /// Ends one replica, which carries no load any more, and starts another one for it, elsewhere where that can be said; the
+    /// number stays. To replace one that is not there (any more) changes nothing and is no error.
     ///
     /// # Errors
-    /// [`OrchestratorError::NotScalable`] where single replicas cannot be chosen, or there is no such replica; as
-    /// [`Orchestrator::scale`].
-    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
-        let reason = format!("{} cannot replace {replica} alone", self.kind());
-        Err(OrchestratorError::NotScalable { service: service.to_owned(), reason })
-    }
+    /// [`OrchestratorError::NotReplaceable`] where this replica cannot be chosen; as [`Orchestrator::scale`].
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError>;
 
     /// Says that leaving replicas no longer carry load and may stop. Orchestrators that stop replicas by themselves ignore it.
     async fn release(&self, service: &str, replicas: &[String]);

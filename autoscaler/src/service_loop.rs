@@ -27,6 +27,7 @@ use crate::capacity::Learner;
 use crate::freeze_window::FreezeWindow;
 use crate::inventory::Running;
 use crate::leader::Leader;
+use crate::leaving::Leaving;
 use crate::ledger::Meter;
 use crate::metrics::Metrics;
 use crate::observation::{Observation, ReplicaCounts};
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     /// Who sits where at the balancers: by service, server and replica.
     pub(crate) seats: Seats,
+    /// What the balancers drain because it is replaced.
+    pub(crate) leaving: Leaving,
     /// What orchestrators run now.
     pub(crate) running: Running,
     /// The term for which switches and queues of before were read.

@@ -119,7 +119,11 @@ impl ScalingView for View {
             return None;
         }
         let seats = self.shared.seats.read().get(service).cloned().unwrap_or_default();
-        self.shared.running.of(service, &seats, self.shared.clock.now_ms())
+        let mut running = self.shared.running.of(service, &seats, self.shared.clock.now_ms())?;
+        for replica in &mut running {
+            replica.leaving |= self.shared.leaving.holds(service, &replica.id);
+        }
+        Some(running)
     }
 
     async fn stopped(&self) -> Option<(TimestampMs, String)> {

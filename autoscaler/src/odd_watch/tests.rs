@@ -19,10 +19,11 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn new() -> Self {
+    async fn new() -> Self {
         let clock = SimClock::at(1_700_000_000_000);
         let (store, catalog) = (MemStore::new(), Arc::new(MemCatalog::new(Arc::new(clock.clone()))));
         let shared = shared(&clock, &store, &catalog, "first");
+        shared.leader.begin().await.expect("it decides");
         Self { clock, store, catalog, orchestrator: Arc::new(FakeOrchestrator::new(&[("web", 6)])), shared }
     }
 
@@ -36,9 +37,45 @@ impl Gateway {
         OddWatch::new(policy(), watch, orchestrator, Arc::clone(&self.shared))
     }
 
-    /// A window in which the replica behind the first server answers with errors.
+    /// A window in which the replica behind the first server answers with errors; whoever leaves then is drained and ended.
     async fn window(&self, watch: &mut OddWatch, errors: f64) {
+        self.judge(watch, errors).await;
+        if self.drains().await.is_some() {
+            self.drained(watch).await.expect("ended");
+            watch.turn().await.expect("it is gone");
+            assert_eq!(self.drains().await, None);
+        }
+    }
+
+    /// The replica that the balancer is shown as leaving.
+    async fn drains(&self) -> Option<String> {
+        let mut state = self.orchestrator.state("web").await.expect("it answers");
+        self.shared.leaving.mark("web", &mut state.replicas);
+        let leaving: Vec<String> = state.replicas.into_iter().filter(|r| r.leaving).map(|r| r.id).collect();
+        assert!(leaving.len() < 2, "one at a time: {leaving:?}");
+        leaving.into_iter().next()
+    }
+
+    /// The balancer says that it has drained it.
+    async fn drained(&self, watch: &mut OddWatch) -> Result<(), String> {
+        self.clock.advance(DRAIN_MIN);
+        watch.turn().await.expect("nothing yet");
+        let replica = self.drains().await.expect("it is shown as leaving until it is drained");
+        self.shared.leaving.note("web", "gateway", &[replica]);
+        watch.turn().await
+    }
+
+    /// Three windows after which the replica behind the first server is a case.
+    async fn case(&self, watch: &mut OddWatch) -> String {
+        for _ in 0..3 {
+            self.judge(watch, 0.4).await;
+        }
+        self.drains().await.expect("one is odd")
+    }
+
+    async fn judge(&self, watch: &mut OddWatch, errors: f64) {
         self.clock.advance(Duration::from_secs(30));
+        self.shared.leader.renew().await.expect("it decides");
         let state = self.orchestrator.state("web").await.expect("it answers");
         let seat =
             |(index, replica): (usize, &crate::orchestrator::Replica)| (format!("web{index}"), replica.id.clone());
@@ -50,12 +87,23 @@ impl Gateway {
             self.store.put(&[("__name__", "latency"), ("server", server)], self.clock.now_ms(), 0.02);
         }
         self.shared.seats.write().insert("web".into(), seats);
-        watch.look().await.expect("looked");
+        watch.turn().await.expect("looked");
     }
 
     async fn replaced(&self) -> usize {
         let events = self.catalog.changes(&self.shared.tenant, &Default::default()).await.expect("kept");
         events.iter().filter(|e| e.summary.contains("is replaced: 40 % of its answers are errors")).count()
+    }
+
+    async fn has(&self, replica: &str) -> bool {
+        let state = self.orchestrator.state("web").await.expect("it answers");
+        assert_eq!((state.wanted, state.replicas.len()), (6, 6), "the number stays");
+        state.replicas.iter().any(|r| r.id == replica)
+    }
+
+    async fn alarms(&self) -> Vec<String> {
+        let tickets = self.catalog.tickets(&self.shared.tenant, &TicketFilter::default()).await.expect("kept");
+        tickets.into_iter().flat_map(|t| t.timeline).map(|entry| entry.text).collect()
     }
 
     async fn tickets(&self, state: TicketState) -> usize {
@@ -66,7 +114,7 @@ impl Gateway {
 
 #[tokio::test]
 async fn property_09_an_odd_replica_is_replaced_three_times_and_then_alarmed() {
-    let gateway = Gateway::new();
+    let gateway = Gateway::new().await;
     let mut watch = gateway.watch();
     for _ in 0..3 {
         gateway.window(&mut watch, 0.4).await;
@@ -88,7 +136,7 @@ async fn property_09_an_odd_replica_is_replaced_three_times_and_then_alarmed() {
 
 #[tokio::test]
 async fn property_09_nobody_is_replaced_while_it_is_stopped_or_only_observed() {
-    let gateway = Gateway::new();
+    let gateway = Gateway::new().await;
     let mut watch = gateway.watch();
     gateway.shared.switches.set_stopped(true, "ann").await.expect("kept");
     for _ in 0..6 {
@@ -98,4 +146,70 @@ async fn property_09_nobody_is_replaced_while_it_is_stopped_or_only_observed() {
     gateway.shared.switches.set_stopped(false, "ann").await.expect("kept");
     gateway.window(&mut watch, 0.4).await;
     assert_eq!(gateway.replaced().await, 1);
+}
+
+#[tokio::test]
+async fn property_09_it_is_ended_only_once_it_is_drained_and_a_successor_takes_it_up() {
+    let gateway = Gateway::new().await;
+    let mut watch = gateway.watch();
+    let odd = gateway.case(&mut watch).await;
+    gateway.clock.advance(Duration::from_secs(60));
+    gateway.shared.leader.renew().await.expect("it decides");
+    watch.turn().await.expect("it waits");
+    assert!(gateway.has(&odd).await, "nobody says that it is drained");
+    // The process ends; another one finds what is written down.
+    drop(watch);
+    gateway.shared.leaving.end("web");
+    let mut watch = gateway.watch();
+    watch.turn().await.expect("it waits");
+    assert_eq!(gateway.drains().await.as_ref(), Some(&odd));
+    gateway.drained(&mut watch).await.expect("ended");
+    assert!(!gateway.has(&odd).await);
+    watch.turn().await.expect("it is gone");
+    let kept = Departure::load(gateway.catalog.as_ref(), "local/web").await.expect("readable");
+    assert_eq!((kept, gateway.replaced().await), (None, 1));
+}
+
+#[tokio::test]
+async fn what_cannot_be_replaced_takes_load_again_and_people_are_told() {
+    let gateway = Gateway::new().await;
+    gateway.orchestrator.fix_replicas();
+    let mut watch = gateway.watch();
+    let odd = gateway.case(&mut watch).await;
+    gateway.drained(&mut watch).await.expect("given up");
+    assert_eq!((gateway.drains().await, gateway.has(&odd).await), (None, true));
+    let alarms = gateway.alarms().await;
+    let words =
+        "web-6 could not be replaced: it cannot be ended alone: they all hang together; 40 % of its answers are errors";
+    assert!(alarms.iter().any(|a| a.starts_with(words)), "{alarms:?}");
+    let counted = gateway.shared.metrics.errors.get_or_create(&vec![("called", "orchestrator.replace".into())]).get();
+    assert_eq!(counted, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_is_made_again_and_a_balancer_that_does_not_drain_is_told() {
+    let gateway = Gateway::new().await;
+    let mut watch = gateway.watch();
+    let odd = gateway.case(&mut watch).await;
+    gateway.orchestrator.set_silent(true);
+    let problem = watch.turn().await.expect_err("nobody answers");
+    assert!(problem.starts_with("whether web-6 has left is not known"), "{problem}");
+    gateway.orchestrator.set_silent(false);
+    gateway.clock.advance(STAGE_MAX + Duration::from_secs(1));
+    gateway.shared.leader.renew().await.expect("it decides");
+    watch.turn().await.expect("given up");
+    assert_eq!((gateway.drains().await, gateway.has(&odd).await), (None, true));
+    let alarms = gateway.alarms().await;
+    assert!(alarms.iter().any(|a| a.contains("could not be replaced: its balancer does not drain it")), "{alarms:?}");
+}
+
+#[tokio::test]
+async fn a_stop_while_it_drains_lets_it_stay() {
+    let gateway = Gateway::new().await;
+    let mut watch = gateway.watch();
+    let odd = gateway.case(&mut watch).await;
+    gateway.shared.switches.set_stopped(true, "ann").await.expect("kept");
+    watch.turn().await.expect("it stays");
+    assert_eq!((gateway.drains().await, gateway.has(&odd).await), (None, true));
+    assert_eq!(gateway.alarms().await, Vec::<String>::new());
 }

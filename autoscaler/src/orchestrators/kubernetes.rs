@@ -8,19 +8,22 @@
 //! else has set to 0.
 //!
 //! [`config`] is the section, `kubeconfig` and `client` the connection, `resource` finds paths, `pods`, `watch` and `selector`
-//! the replicas, `rivals` other scalers, `events` and `lease` what is written beside, `reader` what the metrics APIs ask.
+//! the replicas, `room`, `survey`, `nodes` and `requests` how many more fit, `rivals` other scalers, `events` and `lease` what is written beside, `reader` what the metrics APIs ask.
 
 mod client;
 pub mod config;
 mod events;
 mod kubeconfig;
 mod lease;
+mod nodes;
 mod pods;
 mod reader;
+mod requests;
 mod resource;
 mod rivals;
 mod room;
 mod selector;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -45,6 +48,7 @@ pub use self::reader::ClusterReader;
 use self::resource::{Discovery, Resource};
 use self::rivals::Rivals;
 use self::selector::Selector;
+use self::survey::Survey;
 use self::watch::PodWatch;
 use super::known::KnownServices;
 use super::rest::{Body, segment};
@@ -68,6 +72,10 @@ pub struct KubernetesOrchestrator {
     discovery: Discovery,
     rivals: Rivals,
     watch: PodWatch,
+    /// What the nodes have, where that counts.
+    survey: Option<Survey>,
+    /// Why it was last not known.
+    blind: Mutex<String>,
     lease: Option<Arc<Lease>>,
     known: KnownServices,
     /// Container restarts of pods as last seen, by service.
@@ -109,6 +117,8 @@ impl KubernetesOrchestrator {
         Self {
             cluster: config.cluster,
             watch: PodWatch::new(Arc::clone(&client), Arc::clone(&clock)),
+            survey: config.count_nodes.then(|| Survey::new(Arc::clone(&client), Arc::clone(&clock))),
+            blind: Mutex::default(),
             client,
             known: KnownServices::new(config.targets.iter().map(|t| &t.service)),
             targets: config.targets.into_iter().map(|t| (t.service.clone(), t)).collect(),
@@ -244,27 +254,48 @@ impl KubernetesOrchestrator {
         }))
     }
 
-    /// Ends one pod, whose name never comes back: its controller starts another one, wherever there is room.
-    async fn end_pod(&self, target: &Target, pod: &str) -> Result<(), CallError> {
+    /// Ends one pod: its controller starts another one, wherever there is room. The uid keeps a second try from ending that
+    /// one, which has the same name in a StatefulSet.
+    async fn end_pod(&self, target: &Target, path: &str, uid: &str) -> Result<(), CallError> {
         if let Some(lease) = &self.lease {
             lease.refuse(&target.service)?;
         }
-        let namespace = self.read(target).await?.namespace;
-        let path = format!("/api/v1/namespaces/{}/pods/{}", segment(&namespace), segment(pod));
-        let answer = self.client.call(Method::DELETE, &path, None).await?;
+        let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}).to_string();
+        let answer = self.client.call(Method::DELETE, path, Some(Body::json(body.as_bytes()))).await?;
         match answer.status {
-            200 | 202 | 404 => Ok(()),
+            // Gone, or already another one of that name.
+            200 | 202 | 404 | 409 => Ok(()),
             _ => Err(refused(&answer)),
         }
     }
 
-    /// What the quotas of the target's namespace leave; nothing where they, or its template, may not be read.
+    /// What the quotas of the target's namespace and the nodes leave; nothing where its template, or both, may not be read.
     async fn room_once(&self, target: &Target) -> Result<Option<Room>, CallError> {
         let read = self.read(target).await?;
         let object = read.resource.path(&read.namespace, &target.name);
         let quotas = format!("/api/v1/namespaces/{}/resourcequotas", segment(&read.namespace));
         let (object, quotas) = (self.readable(&object).await?, self.readable(&quotas).await?);
-        Ok(object.zip(quotas).and_then(|(object, quotas)| room::room(&object["spec"]["template"], &quotas)))
+        let Some(object) = object else { return Ok(None) };
+        let template = &object["spec"]["template"];
+        let by_quota = quotas.and_then(|quotas| room::room(template, &quotas));
+        let found = match &self.survey {
+            Some(survey) => survey.nodes().await?,
+            None => return Ok(by_quota),
+        };
+        self.note_blindness(found.as_ref().err());
+        let selector = read.scale["status"]["selector"].as_str().and_then(Selector::parse);
+        let by_nodes = found.map(|nodes| nodes.room(template, &read.namespace, selector.as_ref()));
+        Ok(room::tighter(by_quota, by_nodes))
+    }
+
+    /// Says once that nobody knows what the nodes have, and why.
+    fn note_blindness(&self, why: Option<&String>) {
+        let now = why.cloned().unwrap_or_default();
+        let mut before = self.blind.lock();
+        if *before != now && !now.is_empty() {
+            tracing::warn!(cluster = self.cluster, "what the nodes have free is not known: {now}");
+        }
+        *before = now;
     }
 
     /// An object; `None` when this Tidewatch has no right to it, or it is not there.
@@ -364,7 +395,11 @@ impl Orchestrator for KubernetesOrchestrator {
 
     async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
         let target = self.target(service).map_err(|e| e.error)?;
-        with_retries(self.clock.as_ref(), || self.end_pod(&target, replica)).await
+        let namespace = with_retries(self.clock.as_ref(), || self.read(&target)).await?.namespace;
+        let uid = with_retries(self.clock.as_ref(), || pods::uid(&self.client, &namespace, replica)).await?;
+        let Some(uid) = uid else { return Ok(()) };
+        let path = format!("/api/v1/namespaces/{}/pods/{}", segment(&namespace), segment(replica));
+        with_retries(self.clock.as_ref(), || self.end_pod(&target, &path, &uid)).await
     }
 
     async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {

@@ -25,7 +25,7 @@ use vocab::Clock;
 pub use self::config::{App, MarathonConfig};
 use super::access::LazyRest;
 use super::known::KnownServices;
-use super::rest::{Answer, Body};
+use super::rest::{Answer, Body, segment};
 use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
 use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
@@ -200,6 +200,21 @@ impl MarathonOrchestrator {
         Err(CallError::stale(OrchestratorError::Busy { service: app.service.clone(), reason }))
     }
 
+    /// Ends one task, for which Marathon starts another one.
+    async fn end_task(&self, app: &App, task: &str) -> Result<(), CallError> {
+        let is_there = self.read(app).await?.tasks.iter().any(|t| t.id == task && t.state != "TASK_KILLING");
+        if !is_there {
+            return Ok(());
+        }
+        let path = format!("/v2/apps/{}/tasks/{}?scale=false", app.id, segment(task));
+        let answer = self.shared.rest.get().await?.call(Method::DELETE, &path, None).await?;
+        match answer.status {
+            // It may have ended by itself meanwhile.
+            200 | 404 => Ok(()),
+            _ => Err(refused(&answer)),
+        }
+    }
+
     async fn put(&self, app: &App, instances: u32, is_forced: bool) -> Result<Answer, CallError> {
         let path = format!("/v2/apps/{}{}", app.id, if is_forced { "?force=true" } else { "" });
         let body = json!({"instances": instances}).to_string();
@@ -298,6 +313,11 @@ impl Orchestrator for MarathonOrchestrator {
     async fn scale(&self, service: &str, change: ScaleChange) -> Result<(), OrchestratorError> {
         let app = self.app(service)?;
         with_retries(self.shared.clock.as_ref(), || self.scale_once(&app, change)).await
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let app = self.app(service)?;
+        with_retries(self.shared.clock.as_ref(), || self.end_task(&app, replica)).await
     }
 
     async fn release(&self, _service: &str, _replicas: &[String]) {

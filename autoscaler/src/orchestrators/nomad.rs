@@ -4,6 +4,7 @@
 //! deployment of the job is active Nomad refuses to scale; that is tried again shortly and then said to be busy.
 
 pub mod config;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use vocab::Clock;
 
 pub use self::config::{Job, NomadConfig};
@@ -23,7 +24,7 @@ use super::known::KnownServices;
 use super::rest::{Answer, Body, segment};
 use super::retry::{CallError, with_retries};
 use crate::error::OrchestratorError;
-use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, ScaleChange, ServiceState};
+use crate::orchestrator::{Orchestrator, OrchestratorEvent, Replica, Room, ScaleChange, ServiceState};
 
 /// The orchestrator's kind.
 const KIND: &str = "nomad";
@@ -124,9 +125,49 @@ impl NomadOrchestrator {
 
     /// A path below a job, with namespace and region.
     fn path(&self, job: &Job, below: &str) -> String {
+        format!("/v1/job/{}/{below}{}", segment(&job.job), self.place(job))
+    }
+
+    /// Namespace and region of a job, as parameters.
+    fn place(&self, job: &Job) -> String {
         let namespace = segment(job.namespace.as_deref().unwrap_or(&self.namespace));
         let region = self.region.as_ref().map(|r| format!("&region={}", segment(r))).unwrap_or_default();
-        format!("/v1/job/{}/{below}?namespace={namespace}{region}", segment(&job.job))
+        format!("?namespace={namespace}{region}")
+    }
+
+    /// What the nodes have room for; unknown where nodes or the job may not be read.
+    async fn room_once(&self, job: &Job) -> Result<Option<Room>, CallError> {
+        let (group, ..) = self.read(job).await?;
+        let region = self.region.as_ref().map(|r| format!("&region={}", segment(r))).unwrap_or_default();
+        let whole = format!("/v1/job/{}{}", segment(&job.job), self.place(job));
+        let Some(whole) = self.readable(&whole).await? else { return Ok(None) };
+        let Some(nodes) = self.readable(&format!("/v1/nodes?resources=true{region}")).await? else { return Ok(None) };
+        // Of all namespaces that this token may read: what others have there is then not known, and found out.
+        let allocations = format!("/v1/allocations?namespace=*&resources=true&task_states=false{region}");
+        let Some(allocations) = self.readable(&allocations).await? else { return Ok(None) };
+        Ok(room::room(&whole, &group, &nodes, &allocations))
+    }
+
+    /// An answer; `None` when this Tidewatch has no right to it.
+    async fn readable(&self, path: &str) -> Result<Option<Value>, CallError> {
+        let answer = self.rest.get().await?.call(Method::GET, path, None).await?;
+        match answer.status {
+            200 => answer.json(KIND, "an answer in JSON").map(Some),
+            403 => Ok(None),
+            _ => Err(refused(&answer)),
+        }
+    }
+
+    /// Ends one allocation, for which Nomad places another one.
+    async fn end_allocation(&self, job: &Job, allocation: &str) -> Result<(), CallError> {
+        let state = self.state_once(job).await?;
+        if !state.replicas.iter().any(|r| r.id == allocation && !r.leaving) {
+            return Ok(());
+        }
+        let path = format!("/v1/allocation/{}/stop{}", segment(allocation), self.place(job));
+        let answer = self.rest.get().await?.call(Method::POST, &path, None).await?;
+        // It may have ended by itself meanwhile.
+        if answer.is_success() || answer.status == 404 { Ok(()) } else { Err(refused(&answer)) }
     }
 
     /// The group, its count and the job's modify index.
@@ -263,6 +304,16 @@ impl Orchestrator for NomadOrchestrator {
             if reason.is_empty() { format!("from {} to {}", change.from, change.to) } else { reason.to_owned() };
         let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
         with_retries(self.clock.as_ref(), || self.scale_once(&job, change, reason)).await
+    }
+
+    async fn room(&self, service: &str) -> Result<Option<Room>, OrchestratorError> {
+        let job = self.job(service)?;
+        with_retries(self.clock.as_ref(), || self.room_once(&job)).await
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let job = self.job(service)?;
+        with_retries(self.clock.as_ref(), || self.end_allocation(&job, replica)).await
     }
 
     async fn release(&self, _service: &str, _replicas: &[String]) {

@@ -287,11 +287,9 @@ impl Orchestrator for ProcessOrchestrator {
 
     async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
         let mut supervisor = self.service(service)?.supervisor.lock().await;
-        if !supervisor.replace(replica) {
-            let reason = format!("there is no running replica {replica}");
-            return Err(OrchestratorError::NotScalable { service: service.to_owned(), reason });
+        if supervisor.replace(replica) {
+            supervisor.save().await?;
         }
-        supervisor.save().await?;
         Ok(())
     }
 

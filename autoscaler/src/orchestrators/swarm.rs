@@ -42,6 +42,8 @@ const HEALTH_LABEL: &str = "tidewatch.health";
 const LABEL_HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 /// Most remembered container addresses; beyond it all are asked for again.
 const ADDRESSES_MAX: usize = 20_000;
+/// Longest time for a container that is replaced to end by itself, in seconds: the engine answers only then.
+const STOP_SECONDS_MAX: u64 = 10;
 /// Most events that wait to be taken.
 const EVENTS_MAX: usize = 256;
 
@@ -129,6 +131,39 @@ impl SwarmOrchestrator {
         service["Spec"]["Mode"]["Replicated"]["Replicas"] = json!(change.to);
         let path = format!("/services/{id}/update?version={version}&registryAuthFrom=spec");
         self.engine.try_post(&path, &service["Spec"]).await.map(|_| ())
+    }
+
+    /// Stops the container behind a replica, for which Swarm starts another one. There is no call to end a task: its container
+    /// is stopped at the engine that runs it, and the only one that is known here is this one.
+    async fn end_task(&self, name: &str, replica: &str) -> Result<(), CallError> {
+        let (service, tasks) = self.service_and_tasks(name).await?;
+        let task = tasks.iter().find(|t| t.replica_id(name) == replica && t.is_alive() && !t.is_leaving);
+        let Some((task, container)) = task.and_then(|t| Some((t, t.container.as_ref()?))) else { return Ok(()) };
+        let not = |reason: String| Err(CallError::never(OrchestratorError::NotReplaceable { reason }));
+        let restart = &service["Spec"]["TaskTemplate"]["RestartPolicy"];
+        let condition = restart["Condition"].as_str().unwrap_or("any");
+        if condition != "any" {
+            return not(format!("with the restart condition {condition} Swarm would start no other task"));
+        }
+        if restart["MaxAttempts"].as_u64().is_some_and(|most| most > 0) {
+            return not("with a limit of restarts Swarm might start no other task".to_owned());
+        }
+        let own = self.engine.try_get("/info").await?;
+        if own["Swarm"]["NodeID"] != task.node.as_str() {
+            return not(format!(
+                "it runs on node {}, and only containers of this engine's node can be stopped",
+                task.node
+            ));
+        }
+        let grace = service["Spec"]["TaskTemplate"]["ContainerSpec"]["StopGracePeriod"].as_u64();
+        let seconds = grace.map_or(STOP_SECONDS_MAX, |nanos| nanos.div_ceil(1_000_000_000).min(STOP_SECONDS_MAX));
+        let path = format!("/containers/{}/stop?t={seconds}", segment(container));
+        match self.engine.try_post(&path, &json!({})).await {
+            Ok(_) => Ok(()),
+            // It has ended by itself meanwhile.
+            Err(CallError { error: OrchestratorError::Refused { status: 304 | 404, .. }, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Port and health check: from the configuration, else from the service's labels.
@@ -273,6 +308,10 @@ impl Orchestrator for SwarmOrchestrator {
             Ok::<_, CallError>(room::room(&service, &nodes, &tasks))
         };
         with_retries(self.clock.as_ref(), asked).await
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        with_retries(self.clock.as_ref(), || self.end_task(service, replica)).await
     }
 
     async fn release(&self, _service: &str, _replicas: &[String]) {

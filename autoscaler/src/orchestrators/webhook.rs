@@ -8,6 +8,9 @@
 //!                                      404 unknown
 //! POST <url>/services/<service>/scale  {"from": 3, "to": 5, "reason": "…"}
 //!                                      2xx taken; 409 another number than `from` is wanted by now, nothing was changed
+//! POST <url>/services/<service>/replace  {"replica": "a"}
+//!                                      2xx taken: `a` ends, another one starts for it, elsewhere if that can be, and `wanted`
+//!                                      stays; 409 not now, nothing was changed; 404 and 501 single replicas cannot be ended
 //! ```
 //!
 //! With a key every request carries `X-Tidewatch-Signature: t=<unix seconds>,v1=<hex>`, the HMAC-SHA256 of
@@ -135,6 +138,25 @@ impl WebhookOrchestrator {
             _ => Err(refused(&answer)),
         }
     }
+
+    async fn replace_once(&self, service: &str, replica: &str, id: &str) -> Result<(), CallError> {
+        if !self.read(service).await?.replicas.iter().any(|r| r.id == replica && !r.leaving) {
+            return Ok(());
+        }
+        let body = json!({"replica": replica}).to_string();
+        let path = format!("/services/{}/replace", segment(service));
+        let answer = self.call(Method::POST, &path, body.as_bytes(), Some(id)).await?;
+        match answer.status {
+            200..=299 => Ok(()),
+            // The service is there, so it is the request that is not known.
+            404 | 501 => {
+                let reason = format!("the webhook does not know how (status {})", answer.status);
+                Err(CallError::never(OrchestratorError::NotReplaceable { reason }))
+            }
+            409 => Err(CallError::stale(refused(&answer).error)),
+            _ => Err(refused(&answer)),
+        }
+    }
 }
 
 /// The signature header of a request.
@@ -215,6 +237,11 @@ impl Orchestrator for WebhookOrchestrator {
     async fn scale_because(&self, service: &str, change: ScaleChange, reason: &str) -> Result<(), OrchestratorError> {
         let id = format!("{:032x}", rand::random::<u128>());
         with_retries(self.clock.as_ref(), || self.scale_once(service, change, reason, &id)).await
+    }
+
+    async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let id = format!("{:032x}", rand::random::<u128>());
+        with_retries(self.clock.as_ref(), || self.replace_once(service, replica, &id)).await
     }
 
     async fn release(&self, _service: &str, _replicas: &[String]) {

@@ -70,6 +70,19 @@ pub async fn conformance(orchestrator: &dyn Orchestrator, given: &Conformance) {
     let two = wait(orchestrator, given, "two replicas left", settled(2)).await;
     assert!(two.replicas.iter().all(|r| ids.contains(&r.id.as_str())), "{two:?}");
 
+    // One of them is replaced: it goes, another one comes, and the number stays. One that is gone is gone.
+    let [odd, kept] = [0, 1].map(|index: usize| two.replicas[index].id.clone());
+    orchestrator.replace(service, &odd).await.expect("replaced");
+    let is_another = |s: &ServiceState| {
+        settled(2)(s) && s.replicas.iter().any(|r| r.id == kept) && s.replicas.iter().all(|r| r.id != odd)
+    };
+    let other = wait(orchestrator, given, "another replica for one", is_another).await;
+    orchestrator.replace(service, &odd).await.expect("it is gone");
+    let ids = |s: &ServiceState| s.replicas.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&orchestrator.state(service).await.expect("it answers")), ids(&other), "and nothing happens");
+    let unknown = orchestrator.replace("no-such-service", &kept).await.expect_err("unknown");
+    assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
+
     // None, and one again.
     orchestrator.scale(service, ScaleChange { from: 2, to: 0 }).await.expect("scaled to none");
     wait(orchestrator, given, "no replica left", settled(0)).await;

@@ -20,6 +20,7 @@ struct Inner {
     lost_answers: u32,
     hanging: bool,
     calls: u32,
+    fixed: bool,
 }
 
 /// Keeps services in memory.
@@ -63,6 +64,11 @@ impl FakeOrchestrator {
     /// Lets it take questions and never answer them (or answer again).
     pub fn set_hanging(&self, hanging: bool) {
         self.inner.lock().hanging = hanging;
+    }
+
+    /// Lets it have no way to replace single replicas.
+    pub fn fix_replicas(&self) {
+        self.inner.lock().fixed = true;
     }
 
     /// Lets it take the next changes without an answer that arrives.
@@ -166,9 +172,11 @@ impl Orchestrator for FakeOrchestrator {
     }
 
     async fn replace(&self, service: &str, replica: &str) -> Result<(), OrchestratorError> {
+        let wanted = self.state(service).await?.wanted;
         let mut inner = self.inner.lock();
-        Self::check(&inner)?;
-        let wanted = inner.services.get(service).map_or(0, |s| s.wanted);
+        if inner.fixed {
+            return Err(OrchestratorError::NotReplaceable { reason: "they all hang together".into() });
+        }
         if let Some(state) = inner.services.get_mut(service) {
             state.replicas.retain(|r| r.id != replica);
         }

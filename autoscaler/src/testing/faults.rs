@@ -19,6 +19,8 @@ pub struct Faults<'a> {
     pub read: &'static str,
     /// Which requests change it: `PUT`.
     pub write: &'static str,
+    /// Which requests end a replica that is replaced: `DELETE`.
+    pub replace: &'static str,
     /// The answer that says that the object has moved; `None` where the API has no such thing.
     pub stale: Option<Fault>,
     /// Tries of a change that the server says has moved, at most.
@@ -132,6 +134,37 @@ pub async fn faults(orchestrator: &dyn Orchestrator, given: &Conformance, with: 
         server.reset();
         assert_eq!(wanted().await, 2);
         scale(2, 1).await.expect("back");
+    }
+
+    // The same while one replica is replaced: never two for one, and what was not done is said.
+    server.reset();
+    let only = || async { orchestrator.state(service).await.expect("it answers").replicas.remove(0).id };
+    for fault in [Fault::Status(503, String::new()), Fault::Gone, Fault::GoneAfter, Fault::RetryAfter(0)] {
+        let odd = only().await;
+        server.reset();
+        server.fail(with.replace, 1, fault.clone());
+        let failed = orchestrator.replace(service, &odd).await.err().map(|e| chain(&e));
+        assert_eq!(failed, None, "{fault:?} once while replacing");
+        assert!(server.count(with.replace) <= 2, "{fault:?}: {} requests", server.count(with.replace));
+        let next = only().await;
+        assert_ne!(next, odd, "{fault:?}");
+        orchestrator.replace(service, &odd).await.expect("it is gone");
+        assert_eq!((only().await, wanted().await), (next, 1), "{fault:?}: one for one");
+    }
+    let odd = only().await;
+    for (status, kind, tries) in [
+        (403, ErrorKind::Forbidden, 1..=1),
+        (400, ErrorKind::Invalid, 1..=1),
+        (503, ErrorKind::Unavailable, 2..=BROKEN_TRIES),
+    ] {
+        server.reset();
+        let words = format!("{{\"message\":\"not with {}\"}}", with.secret);
+        server.fail(with.replace, 1000, Fault::Status(status, words));
+        let error = orchestrator.replace(service, &odd).await.expect_err("refused");
+        assert_eq!(error.kind(), kind, "{status}: {}", chain(&error));
+        assert!(tries.contains(&server.count(with.replace)), "{status}: {} requests", server.count(with.replace));
+        assert_eq!(only().await, odd, "{status}");
+        quiet(&error);
     }
 
     server.reset();

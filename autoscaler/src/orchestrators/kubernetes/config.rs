@@ -33,6 +33,8 @@ pub struct RawKubernetes {
     pub check_other_scalers: Option<bool>,
     /// Writes an event on the target for each action; true by default.
     pub events: Option<bool>,
+    /// Counts what the nodes have free before replicas are added; true by default.
+    pub count_nodes: Option<bool>,
     /// Longest wait for an answer, `10s` by default.
     pub timeout: Option<String>,
     /// A lease without which nothing is written.
@@ -138,6 +140,8 @@ pub struct KubernetesConfig {
     pub check_other_scalers: bool,
     /// Whether events are written.
     pub events: bool,
+    /// Whether what the nodes have free counts.
+    pub count_nodes: bool,
     /// Longest wait for an answer.
     pub timeout: Duration,
     /// The lease.
@@ -200,6 +204,7 @@ pub(crate) fn check(raw: &RawKubernetes, cluster: &str, path: &str, problems: &m
         allow_insecure_tls: raw.allow_insecure_tls,
         check_other_scalers: raw.check_other_scalers.unwrap_or(true),
         events: raw.events.unwrap_or(true),
+        count_nodes: raw.count_nodes.unwrap_or(true),
         timeout,
         lease,
         targets,

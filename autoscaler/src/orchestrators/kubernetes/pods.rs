@@ -12,7 +12,7 @@ use crate::orchestrators::rest::segment;
 use crate::orchestrators::retry::CallError;
 
 /// Pods of a page: what the API server itself uses for its own lists.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 /// Most pages of a list: a hundred thousand pods.
 const PAGES_MAX: u32 = 200;
 
@@ -191,18 +191,47 @@ pub(crate) async fn list(
     selector: Option<&str>,
 ) -> Result<(Vec<Pod>, String), CallError> {
     let selector = selector.map(|s| format!("&labelSelector={}", segment(s))).unwrap_or_default();
-    let first = format!("/api/v1/namespaces/{namespace}/pods?limit={PAGE}{selector}");
-    let mut path = first.clone();
+    let path = format!("/api/v1/namespaces/{namespace}/pods?limit={PAGE}{selector}");
     let mut pods = Vec::new();
+    let read = each(client, &path, PAGES_MAX, |pod| pods.extend(parse(pod))).await?;
+    Ok((pods, read.version))
+}
+
+/// How far a list was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Read {
+    /// Its version, from which it can be watched.
+    pub(super) version: String,
+    /// Whether it was not longer than it may be.
+    pub(super) is_whole: bool,
+}
+
+/// Takes each object of a list, page by page. `first` is the path of the first page, with its parameters.
+pub(super) async fn each(
+    client: &Client,
+    first: &str,
+    pages_max: u32,
+    mut take: impl FnMut(serde_json::Value),
+) -> Result<Read, CallError> {
+    let mut path = first.to_owned();
     let mut version = String::new();
-    for _page in 0..PAGES_MAX {
-        let list: List = client.get(&path, "a list of pods").await?;
-        pods.extend(list.items.into_iter().flatten().filter_map(parse));
+    for _page in 0..pages_max {
+        let list: List = client.get(&path, "a list of objects").await?;
+        list.items.into_iter().flatten().for_each(&mut take);
         version = list.metadata.resource_version;
         match list.metadata.next.filter(|n| !n.is_empty()) {
             Some(next) => path = format!("{first}&continue={}", segment(&next)),
-            None => break,
+            None => return Ok(Read { version, is_whole: true }),
         }
     }
-    Ok((pods, version))
+    Ok(Read { version, is_whole: false })
+}
+
+/// The uid of a pod that is not leaving yet.
+pub(crate) async fn uid(client: &Client, namespace: &str, name: &str) -> Result<Option<String>, CallError> {
+    let field = segment(&format!("metadata.name={name}"));
+    let path = format!("/api/v1/namespaces/{}/pods?fieldSelector={field}", segment(namespace));
+    let list: List = client.get(&path, "a list of pods").await?;
+    let pod = list.items.into_iter().flatten().map(|mut pod| pod["metadata"].take()).find(|m| m["name"] == name);
+    Ok(pod.filter(|m| m["deletionTimestamp"].is_null()).and_then(|m| m["uid"].as_str().map(str::to_owned)))
 }

@@ -1,7 +1,8 @@
-//! How many more pods a namespace's ResourceQuotas leave room for.
+//! How many more pods a namespace's ResourceQuotas leave room for, and with what the nodes have.
 
 use serde_json::Value;
 
+use super::requests;
 use crate::import::quantity;
 use crate::orchestrator::Room;
 use crate::policy::short;
@@ -26,7 +27,9 @@ pub(super) fn room(template: &Value, quotas: &Value) -> Option<Room> {
             let hard = quantity::parse(&quota["status"]["hard"][resource])?;
             Some((hard - quantity::parse(&quota["status"]["used"][resource]).unwrap_or(0.0)).max(0.0))
         };
-        let needs = COUNTED.iter().map(|(resource, section, name)| (*resource, of_pod(template, section, name)));
+        let needs = COUNTED
+            .iter()
+            .map(|(resource, section, name)| (*resource, requests::of_pod(&template["spec"], section, name)));
         for (resource, need) in [("pods", 1.0), ("count/pods", 1.0)].into_iter().chain(needs) {
             let Some(left) = left(resource).filter(|_| need > 0.0) else { continue };
             #[allow(
@@ -49,17 +52,17 @@ pub(super) fn room(template: &Value, quotas: &Value) -> Option<Room> {
     found
 }
 
-/// What a pod of a template asks for, over its containers; sidecars among the init containers included.
-fn of_pod(template: &Value, section: &str, name: &str) -> f64 {
-    let containers = |key: &str| template["spec"][key].as_array().cloned().unwrap_or_default();
-    let stays = |container: &Value| container["restartPolicy"] == "Always";
-    let sidecars = containers("initContainers").into_iter().filter(stays);
-    let amount = |container: Value| {
-        // A request that is left out is the limit.
-        let of = |section: &str| quantity::parse(&container["resources"][section][name]);
-        of(section).or_else(|| of("limits").filter(|_| section == "requests")).unwrap_or(0.0)
-    };
-    containers("containers").into_iter().chain(sidecars).map(amount).sum()
+/// The tighter of what quotas and nodes leave. Where only the quotas are known, the words say so.
+pub(super) fn tighter(by_quota: Option<Room>, by_nodes: Result<Option<Room>, String>) -> Option<Room> {
+    match (by_quota, by_nodes) {
+        (Some(quota), Ok(Some(nodes))) => Some(if nodes.more < quota.more { nodes } else { quota }),
+        (Some(quota), Err(why)) => {
+            let reason = format!("{}; what the nodes have free is not known: {why}", quota.reason);
+            Some(Room { reason, ..quota })
+        }
+        (quota, Ok(nodes)) => quota.or(nodes),
+        (None, Err(_)) => None,
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +77,7 @@ mod tests {
                 {"resources": {"requests": {"cpu": "500m", "memory": "256Mi"}}},
                 {"resources": {"limits": {"cpu": "250m"}}}
             ],
-            "initContainers": [{"resources": {"requests": {"cpu": "4"}}}]
+            "initContainers": [{"resources": {"requests": {"cpu": "100m"}}}]
         }});
         let quota = |hard: Value, used: Value| json!({"items": [{"metadata": {"name": "team"}, "spec": {}, "status": {"hard": hard, "used": used}}]});
         for (hard, used, expect) in [
@@ -105,5 +108,21 @@ mod tests {
         }
         let scoped = json!({"items": [{"spec": {"scopes": ["BestEffort"]}, "status": {"hard": {"pods": "1"}}}]});
         assert_eq!((room(&template, &scoped), room(&template, &json!({}))), (None, None));
+    }
+
+    #[test]
+    fn the_tighter_of_quota_and_nodes_counts() {
+        let room = |more: u32| Some(Room { more, reason: format!("{more} fit") });
+        let check = |quota, nodes, expect: Option<(u32, &str)>| {
+            let found = tighter(quota, nodes);
+            assert_eq!(found.as_ref().map(|r| (r.more, r.reason.as_str())), expect);
+        };
+        check(room(3), Ok(room(2)), Some((2, "2 fit")));
+        check(room(3), Ok(room(4)), Some((3, "3 fit")));
+        check(room(3), Ok(None), Some((3, "3 fit")));
+        check(None, Ok(room(4)), Some((4, "4 fit")));
+        let may_not = || Err("it may not list nodes".to_owned());
+        check(room(3), may_not(), Some((3, "3 fit; what the nodes have free is not known: it may not list nodes")));
+        check(None, may_not(), None);
     }
 }

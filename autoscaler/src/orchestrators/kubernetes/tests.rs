@@ -91,6 +91,7 @@ async fn it_stands_a_server_that_misbehaves() {
         server: &k8s.api.server,
         read: "GET /scale",
         write: "PUT",
+        replace: "DELETE",
         stale: Some(Fault::Status(
             409,
             r#"{"kind":"Status","reason":"Conflict","message":"the object has been modified","code":409}"#.into(),
@@ -372,10 +373,40 @@ async fn room_is_what_the_quotas_leave_and_unknown_without_the_right_to_read_the
     assert_eq!(orchestrator.room("web").await.expect("no quota"), None);
     k8s.api.set_quota("4", "2500m");
     let room = orchestrator.room("web").await.expect("a quota").expect("known");
-    assert_eq!(
-        (room.more, room.reason.as_str()),
-        (3, "quota team leaves requests.cpu 1.5, and a pod takes 0.5: 3 more")
-    );
+    let of_quota = "quota team leaves requests.cpu 1.5, and a pod takes 0.5: 3 more";
+    let blind = format!("{of_quota}; what the nodes have free is not known: it may not list nodes");
+    assert_eq!((room.more, room.reason), (3, blind));
+    let without = k8s.orchestrator("count_nodes: false").room("web").await.expect("a quota").expect("known");
+    assert_eq!((without.more, without.reason.as_str()), (3, of_quota));
+    assert!(k8s.api.server.seen().iter().all(|r| r.path != "/api/v1/pods"), "not asked for in vain");
     k8s.api.forbid_quotas();
     assert_eq!(orchestrator.room("web").await.expect("forbidden is unknown"), None);
+}
+
+#[tokio::test]
+async fn room_is_what_fits_on_the_nodes_and_a_survey_is_kept_for_a_while() {
+    let k8s = Given::new().await;
+    k8s.api.set_by_hand("web", 2);
+    // Three pods of half a core stand on a: two more fit there, five on b, and none on c.
+    k8s.api.set_nodes(&[("a", "2700m"), ("b", "2500m"), ("c", "400m")]);
+    let orchestrator = k8s.orchestrator("");
+    let room = orchestrator.room("web").await.expect("nodes").expect("known");
+    let expect = "3 usable nodes have room for 7 more: a replica takes 0.5 cores";
+    assert_eq!((room.more, room.reason.as_str()), (7, expect));
+    assert_eq!(
+        (k8s.api.server.count("GET /api/v1/nodes"), k8s.api.server.count("GET /api/v1/pods")),
+        (2, 2),
+        "in pages"
+    );
+    k8s.api.set_nodes(&[]);
+    let again = orchestrator.room("pay").await.expect("kept").expect("known");
+    assert_eq!((again.more, k8s.api.server.count("GET /api/v1/nodes")), (7, 2), "asked once for all services");
+    k8s.api.set_quota("4", "2500m");
+    let tighter = orchestrator.room("web").await.expect("a quota").expect("known");
+    assert!(tighter.more == 3 && tighter.reason.starts_with("quota team leaves"), "{tighter:?}");
+    let fresh = k8s.orchestrator("").room("web").await.expect("no nodes").expect("known");
+    assert_eq!(
+        (fresh.more, fresh.reason.as_str()),
+        (0, "0 usable nodes have room for 0 more: a replica takes 0.5 cores")
+    );
 }

@@ -53,6 +53,9 @@ impl State {
             return Reply::Stream(receiver);
         }
         let app = request.path.strip_prefix("/v2/apps/").expect("an app").to_owned();
+        if let Some((app, task)) = app.split_once("/tasks/").filter(|_| request.method == "DELETE") {
+            return self.end(app, task, request);
+        }
         let Some(instances) = self.instances.get(&app).copied() else {
             return Reply::Json(404, json!({"message": format!("App '{app}' does not exist")}));
         };
@@ -77,6 +80,21 @@ impl State {
             self.locks.push(id.clone());
         }
         Reply::Json(200, json!({"version": "2026-11-21T10:00:00.000Z", "deploymentId": id}))
+    }
+
+    fn end(&mut self, app: &str, task: &str, request: &Request) -> Reply {
+        assert_eq!(request.query, "scale=false", "the number stays");
+        let Some(tasks) = self.tasks.get_mut(app) else {
+            return Reply::Json(404, json!({"message": format!("App '{app}' does not exist")}));
+        };
+        if !tasks.iter().any(|t| t == task) {
+            return Reply::Json(404, json!({"message": format!("Task '{task}' does not exist")}));
+        }
+        // No deployment is made of it, and none that holds the app stands against it.
+        self.number += 1;
+        tasks.retain(|t| t != task);
+        tasks.push(format!("web.{}", self.number));
+        Reply::Json(200, json!({"task": {"id": task, "appId": app, "state": "TASK_RUNNING"}}))
     }
 
     fn app(&self, app: &str, instances: u64) -> Value {
@@ -153,6 +171,7 @@ async fn it_stands_a_server_that_misbehaves() {
         server: &marathon.server,
         read: "GET /v2/apps",
         write: "PUT",
+        replace: "DELETE",
         stale: None,
         stale_tries: 5,
         secret: TOKEN,

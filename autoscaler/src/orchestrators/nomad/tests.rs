@@ -25,6 +25,7 @@ struct State {
     allocations: Vec<u64>,
     number: u64,
     has_deployment: bool,
+    hides_nodes: bool,
     groups: Vec<&'static str>,
 }
 
@@ -40,6 +41,25 @@ impl State {
     }
 
     fn answer(&mut self, request: &Request) -> Reply {
+        match request.path.as_str() {
+            "/v1/nodes" if self.hides_nodes => return Reply::Text(403, "Permission denied".into()),
+            "/v1/nodes" => {
+                assert_eq!(request.parameter("resources").as_deref(), Some("true"));
+                return Reply::Json(
+                    200,
+                    json!([{"ID": "n1", "Datacenter": "dc1", "Status": "ready", "SchedulingEligibility": "eligible",
+                        "Drivers": {"exec": {"Healthy": true}}, "NodeResources": {"Cpu": {"CpuShares": 4000},
+                        "Memory": {"MemoryMB": 8000}, "Disk": {"DiskMB": 9000}}, "ReservedResources": null}]),
+                );
+            }
+            "/v1/allocations" => {
+                assert_eq!(request.parameter("namespace").as_deref(), Some("*"));
+                let used = json!({"Tasks": {"main": {"Cpu": {"CpuShares": 1000}, "Memory": {"MemoryMB": 10}}}});
+                let list = self.allocations.iter().map(|_| json!({"NodeID": "n1", "ClientStatus": "running", "AllocatedResources": used}));
+                return Reply::Json(200, list.collect());
+            }
+            _ => {}
+        }
         if request.parameter("namespace").as_deref() != Some("shop") {
             return Reply::Text(404, "job not found".into());
         }
@@ -60,6 +80,11 @@ impl State {
                     200,
                     json!({"JobID": "web", "JobModifyIndex": self.index, "JobStopped": false, "TaskGroups": groups}),
                 )
+            }
+            ("GET", "/v1/job/web") => {
+                let tasks = json!([{"Name": "main", "Driver": "exec", "Resources": {"CPU": 1000, "MemoryMB": 10}}]);
+                let groups: Vec<Value> = self.groups.iter().map(|g| json!({"Name": g, "Tasks": tasks})).collect();
+                Reply::Json(200, json!({"ID": "web", "Datacenters": ["*"], "TaskGroups": groups}))
             }
             ("GET", "/v1/job/web/allocations") => {
                 let group = self.groups[0];
@@ -96,6 +121,16 @@ impl State {
                     200,
                     json!({"EvalID": "e", "EvalCreateIndex": 45, "Index": 45, "JobModifyIndex": self.index, "Warnings": ""}),
                 )
+            }
+            ("POST", path) if path.starts_with("/v1/allocation/") => {
+                let asked = path.trim_start_matches("/v1/allocation/").trim_end_matches("/stop");
+                let Some(index) = self.allocations.iter().position(|n| format!("a-{n:04}") == asked) else {
+                    return Reply::Text(404, "allocation not found".into());
+                };
+                self.allocations.remove(index);
+                self.number += 1;
+                self.allocations.push(self.number);
+                Reply::Json(200, json!({"EvalID": "e", "Index": 54}))
             }
             _ => Reply::Text(404, "job not found".into()),
         }
@@ -155,7 +190,8 @@ async fn it_stands_a_server_that_misbehaves() {
     let with = Faults {
         server: &nomad.server,
         read: "GET /scale",
-        write: "POST",
+        write: "POST /scale",
+        replace: "POST /stop",
         stale: Some(Fault::Status(500, stale.into())),
         stale_tries: 5,
         secret: TOKEN,
@@ -174,6 +210,18 @@ async fn an_active_deployment_is_waited_for() {
     assert_eq!(nomad.server.count("POST"), 5);
     nomad.state.lock().has_deployment = false;
     orchestrator.scale("web", ScaleChange { from: 1, to: 2 }).await.expect("taken");
+}
+
+#[tokio::test]
+async fn room_is_what_fits_on_the_nodes_and_unknown_without_the_right_to_list_them() {
+    let nomad = Given::new().await;
+    let orchestrator = nomad.orchestrator("");
+    let room = orchestrator.room("web").await.expect("readable").expect("known");
+    let expect = "1 usable nodes have room for 3 more: a replica takes 1000 MHz, 10 MiB";
+    assert_eq!((room.more, room.reason.as_str()), (3, expect));
+    nomad.state.lock().hides_nodes = true;
+    assert_eq!(orchestrator.room("web").await.expect("forbidden is unknown"), None);
+    assert_eq!(orchestrator.room("none").await.expect_err("no such job").kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]

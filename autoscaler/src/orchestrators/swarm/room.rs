@@ -57,12 +57,17 @@ pub(super) fn room(service: &Value, nodes: &Value, tasks: &Value) -> Option<Room
     #[allow(clippy::cast_precision_loss, reason = "only shown")]
     for (need, unit, one) in [(needs[0], "cores", NANO), (needs[1], "MiB", MIB)] {
         if need > 0 {
-            takes.push(format!("reserves {} {unit}", short(need as f64 / one)));
+            takes.push(format!("{} {unit}", short(need as f64 / one)));
         }
     }
-    takes.extend(per_node.map(|most| format!("may stand {most} times on a node")));
     let more = u32::try_from(more).unwrap_or(u32::MAX);
-    let reason = format!("{} usable nodes have room for {more} more: a replica {}", usable.len(), takes.join(", "));
+    let mut reason = format!("{} usable nodes have room for {more} more", usable.len());
+    if !takes.is_empty() {
+        reason.push_str(&format!(": a replica takes {}", takes.join(", ")));
+    }
+    if let Some(most) = per_node {
+        reason.push_str(&format!("; at most {most} may stand on a node"));
+    }
     Some(Room { more, reason })
 }
 
@@ -103,14 +108,16 @@ mod tests {
         // Half a core is free on a, one and a half on b.
         assert_eq!(more(&plain, &tasks), Some(4));
         let words = room(&plain, &nodes, &tasks).expect("known").reason;
-        assert_eq!(words, "2 usable nodes have room for 4 more: a replica reserves 0.5 cores");
+        assert_eq!(words, "2 usable nodes have room for 4 more: a replica takes 0.5 cores");
         // One that has no place yet takes one of them.
         let mut waiting = tasks.clone();
         waiting.as_array_mut().expect("a list").push(task("s", "", 500_000_000));
         assert_eq!(more(&plain, &waiting), Some(3));
         assert_eq!(more(&service(json!({"MemoryBytes": 3_u64 << 30}), json!({})), &tasks), Some(4));
         assert_eq!(more(&service(half.clone(), json!({"MaxReplicas": 2})), &tasks), Some(2));
-        assert_eq!(more(&service(json!({}), json!({"MaxReplicas": 2})), &tasks), Some(2));
+        let two_a_node = room(&service(json!({}), json!({"MaxReplicas": 2})), &nodes, &tasks).expect("known");
+        let words = "2 usable nodes have room for 2 more; at most 2 may stand on a node";
+        assert_eq!((two_a_node.more, two_a_node.reason.as_str()), (2, words));
     }
 
     #[test]

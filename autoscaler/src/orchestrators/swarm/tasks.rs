@@ -10,6 +10,7 @@ use vocab::TimestampMs;
 pub(crate) struct Task {
     pub(crate) id: String,
     pub(crate) slot: u64,
+    pub(crate) node: String,
     pub(crate) is_running: bool,
     /// Whether it ended by itself.
     pub(crate) has_failed: bool,
@@ -52,6 +53,7 @@ fn parse_one(task: &Value) -> Option<Task> {
     Some(Task {
         id: task["ID"].as_str()?.to_owned(),
         slot: task["Slot"].as_u64().unwrap_or(0),
+        node: task["NodeID"].as_str().unwrap_or_default().to_owned(),
         is_running,
         has_failed: matches!(state, "failed" | "rejected" | "orphaned" | "complete"),
         is_leaving: matches!(task["DesiredState"].as_str(), Some("shutdown" | "remove")),

@@ -10,6 +10,7 @@ use vocab::error::chain;
 
 use super::tasks::{bridge_address, parse};
 use super::{SwarmConfig, SwarmOrchestrator};
+use crate::error::OrchestratorError;
 use crate::orchestrator::{Orchestrator, ScaleChange};
 use crate::testing::{
     Conformance, FAULT_TIMEOUT, Fault, Faults, Reply, Request, RunningClock, Server, conformance, faults,
@@ -23,6 +24,8 @@ struct Swarm {
     replicas: u64,
     tasks: Vec<u64>,
     number: u64,
+    restart: Value,
+    node: &'static str,
 }
 
 impl Swarm {
@@ -37,7 +40,8 @@ impl Swarm {
     }
 
     fn spec(&self) -> Value {
-        json!({"Name": "web", "Labels": {"tidewatch.port": "80"}, "TaskTemplate": {"ContainerSpec": {"Image": "x"}},
+        json!({"Name": "web", "Labels": {"tidewatch.port": "80"}, "TaskTemplate": {"ContainerSpec": {"Image": "x", "StopGracePeriod": 2_500_000_000_u64},
+               "RestartPolicy": self.restart},
                "Mode": {"Replicated": {"Replicas": self.replicas}}})
     }
 
@@ -49,7 +53,7 @@ impl Swarm {
             ("GET", "/v1.41/services/web") => Reply::Json(200, service),
             ("GET", "/v1.41/services/agent") => Reply::Json(200, agent),
             ("GET", "/v1.41/tasks") => {
-                let tasks = self.tasks.iter().map(|n| json!({"ID": format!("t{n}"), "Slot": n, "DesiredState": "running",
+                let tasks = self.tasks.iter().map(|n| json!({"ID": format!("t{n}"), "Slot": n, "NodeID": self.node, "DesiredState": "running",
                     "Status": {"State": "running", "Timestamp": "2026-11-21T10:00:00Z", "ContainerStatus": {"ContainerID": format!("c{n}")}},
                     "NetworksAttachments": [{"Network": {"Spec": {"Name": "back"}}, "Addresses": [format!("10.0.1.{n}/24")]}]}));
                 Reply::Json(200, tasks.collect())
@@ -66,13 +70,27 @@ impl Swarm {
                 self.set(replicas);
                 Reply::Json(200, json!({"Warnings": null}))
             }
+            ("GET", "/v1.41/info") => Reply::Json(200, json!({"Swarm": {"NodeID": "n1", "ControlAvailable": true}})),
+            ("POST", path) if path.starts_with("/v1.41/containers/") => {
+                assert_eq!(request.parameter("t").as_deref(), Some("3"), "its grace period");
+                let Some(index) = self.tasks.iter().position(|n| path == format!("/v1.41/containers/c{n}/stop")) else {
+                    return Reply::Json(404, json!({"message": "No such container"}));
+                };
+                self.number += 1;
+                self.tasks[index] = self.number;
+                Reply::Text(204, String::new())
+            }
             _ => Reply::Json(404, json!({"message": "service not found"})),
         }
     }
 }
 
 fn scripted(dir: &tempfile::TempDir) -> (Server, SwarmOrchestrator) {
-    let mut swarm = Swarm { version: 1027, replicas: 0, tasks: Vec::new(), number: 0 };
+    let (restart, node) = (json!({"Condition": "any"}), "n1");
+    scripted_with(dir, Swarm { version: 1027, replicas: 0, tasks: Vec::new(), number: 0, restart, node })
+}
+
+fn scripted_with(dir: &tempfile::TempDir, mut swarm: Swarm) -> (Server, SwarmOrchestrator) {
     swarm.set(1);
     let swarm = Mutex::new(swarm);
     let socket = dir.path().join("docker.sock");
@@ -102,12 +120,30 @@ async fn it_stands_an_engine_that_misbehaves() {
     let with = Faults {
         server: &server,
         read: "GET /services",
-        write: "POST",
+        write: "POST /services",
+        replace: "POST /containers",
         stale: Some(Fault::Status(500, STALE.into())),
         stale_tries: 5,
         secret: "",
     };
     faults(&swarm, &given(), &with).await;
+}
+
+#[tokio::test]
+async fn what_swarm_would_not_start_again_or_runs_elsewhere_is_not_ended() {
+    for (restart, node, expect) in [
+        (json!({"Condition": "on-failure"}), "n1", "with the restart condition on-failure"),
+        (json!({"Condition": "any", "MaxAttempts": 3}), "n1", "with a limit of restarts"),
+        (json!({}), "n2", "it runs on node n2"),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let swarm = Swarm { version: 7, replicas: 0, tasks: Vec::new(), number: 0, restart, node };
+        let (server, swarm) = scripted_with(&dir, swarm);
+        let error = swarm.replace("web", "web.1.t1").await.expect_err("not to be ended");
+        assert!(matches!(error, OrchestratorError::NotReplaceable { .. }), "{error:?}");
+        assert!(chain(&error).contains(expect), "{}", chain(&error));
+        assert_eq!(server.count("POST"), 0, "nothing was done");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use vocab::{ErrorKind, Problems};
 
 use super::config::{RawWebhook, check};
 use super::{WebhookOrchestrator, sign};
+use crate::error::OrchestratorError;
 use crate::orchestrator::{Orchestrator, ScaleChange};
 use crate::testing::{
     Conformance, FAULT_TIMEOUT, Fault, Faults, Reply, Request, RunningClock, Server, conformance, faults,
@@ -58,6 +59,15 @@ impl State {
                 self.set(body["to"].as_u64().expect("a number"));
                 Reply::Text(204, String::new())
             }
+            ("POST", "/hook/services/web/replace") => {
+                let name = request.json()["replica"].as_str().unwrap_or_default().to_owned();
+                let Some(index) = self.replicas.iter().position(|n| format!("r{n}") == name) else {
+                    return Reply::Json(409, json!({"message": "it is not there"}));
+                };
+                self.number += 1;
+                self.replicas[index] = self.number;
+                Reply::Text(202, String::new())
+            }
             _ => Reply::Json(404, json!({"message": "no such service"})),
         }
     }
@@ -101,7 +111,8 @@ async fn it_stands_a_server_that_misbehaves() {
     let with = Faults {
         server: &server,
         read: "GET",
-        write: "POST",
+        write: "POST /scale",
+        replace: "POST /replace",
         stale: Some(Fault::Status(409, "{\"message\":\"moved\"}".into())),
         stale_tries: 5,
         secret: "hush-token",
@@ -128,6 +139,22 @@ async fn a_repeated_change_has_one_key_and_a_wrong_signature_is_told() {
     let error = unsigned.state("web").await.expect_err("unsigned");
     assert_eq!(error.kind(), ErrorKind::Forbidden);
     assert!(chain(&error).contains("wrong signature"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_webhook_that_cannot_replace_is_told_apart_from_a_service_that_is_not_there() {
+    let server = server().await;
+    let orchestrator = orchestrator(&server, "");
+    for status in [404, 501] {
+        server.reset();
+        server.fail("POST /replace", 1000, Fault::Status(status, "page not found".into()));
+        let error = orchestrator.replace("web", "r1").await.expect_err("it does not know how");
+        assert!(matches!(error, OrchestratorError::NotReplaceable { .. }), "{error:?}");
+        assert_eq!(server.count("POST"), 1, "final");
+    }
+    server.reset();
+    let error = orchestrator.replace("none", "r1").await.expect_err("no such service");
+    assert_eq!((error.kind(), server.count("POST")), (ErrorKind::NotFound, 0));
 }
 
 #[test]

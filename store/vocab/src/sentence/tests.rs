@@ -50,6 +50,18 @@ fn sentences_are_recognised_whole() {
     );
     check("its behavior lets 4 replicas be added now", "guard.behavior_out");
     check("12 % of its answers are errors, 0.1 % of its siblings'", "notice.odd_errors");
+    check(
+        "web.2.t2 could not be replaced: it cannot be ended alone: it runs on node n2; its answers take 900 ms, its siblings' 50 ms",
+        "notice.not_replaced",
+    );
+    check(
+        "3 replacements did not help; web-7: 40 % of its answers are errors, 0.1 % of its siblings'",
+        "notice.odd_tries",
+    );
+    check("4 of 9 replicas are odd, such as web-7: its answers take 900 ms, its siblings' 50 ms", "notice.odd_many");
+    check("3 usable nodes have room for 7 more: a replica takes 0.5 cores, 256 MiB", "room.nodes");
+    check("quota team leaves requests.cpu 1.5, and a pod takes 0.5: 3 more", "room.quota");
+    check("what the nodes have free is not known: it may not list nodes", "room.nodes_unknown");
     check("alert fired: SearchGone{job=\"search\"} (value 1)", "ticket.fired_at");
     check("web gets less than it needs", "notice.trimmed");
 }

@@ -33,6 +33,8 @@ struct State {
     hpas: Vec<Value>,
     quotas: Vec<Value>,
     forbids_quotas: bool,
+    /// `None` where they may not be listed.
+    nodes: Option<Vec<Value>>,
     events: Vec<Value>,
     lease: Option<Value>,
     watches: Vec<mpsc::Sender<Vec<u8>>>,
@@ -74,6 +76,16 @@ impl Api {
         let quota = json!({"metadata": {"name": "team"}, "spec": {},
             "status": {"hard": {"requests.cpu": hard}, "used": {"requests.cpu": used}}});
         self.state.lock().quotas = vec![quota];
+    }
+
+    /// Nodes by name and cores; all pods stand on node `a`, and each asks for half a core.
+    pub(super) fn set_nodes(&self, nodes: &[(&str, &str)]) {
+        let node = |(name, cpu): &(&str, &str)| {
+            json!({"metadata": {"name": name}, "spec": {},
+            "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "110"},
+                       "conditions": [{"type": "Ready", "status": "True"}]}})
+        };
+        self.state.lock().nodes = Some(nodes.iter().map(node).collect());
     }
 
     pub(super) fn forbid_quotas(&self) {
@@ -163,9 +175,10 @@ impl State {
     fn pod(&self, workload: &str, pod: &Pod) -> Value {
         let number: u64 = pod.name.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
         json!({
-            "metadata": {"name": pod.name, "labels": {"app": workload}, "resourceVersion": self.version.to_string(),
+            "metadata": {"name": pod.name, "uid": format!("uid-{number}"), "labels": {"app": workload}, "resourceVersion": self.version.to_string(),
                          "creationTimestamp": "2026-11-21T10:00:00Z"},
-            "spec": {"containers": [{"name": "main", "ports": [{"containerPort": 8080, "protocol": "TCP"}]}]},
+            "spec": {"nodeName": "a", "containers": [{"name": "main", "resources": {"requests": {"cpu": "500m"}},
+                     "ports": [{"containerPort": 8080, "protocol": "TCP"}]}]},
             "status": {"phase": "Running", "podIP": format!("10.0.{}.{}", number / 250, number % 250 + 1),
                 "conditions": [{"type": "Ready", "status": if pod.is_ready { "True" } else { "False" },
                                 "lastTransitionTime": "2026-11-21T10:00:07Z"}],
@@ -198,7 +211,12 @@ impl State {
             ("GET", ["api", "v1", "namespaces", "shop", "resourcequotas"]) => {
                 Reply::Json(200, json!({"items": self.quotas}))
             }
-            ("DELETE", ["api", "v1", "namespaces", "shop", "pods", name]) => self.end_pod(name),
+            ("GET", ["api", "v1", "nodes"]) => match self.nodes.clone() {
+                Some(nodes) => Self::page(nodes, request, json!({})),
+                None => status(403, "Forbidden", "nodes is forbidden"),
+            },
+            ("GET", ["api", "v1", "pods"]) => Self::page(self.all_pods(None), request, json!({})),
+            ("DELETE", ["api", "v1", "namespaces", "shop", "pods", name]) => self.end_pod(name, request),
             ("GET", ["api", "v1", "namespaces", "shop", "pods"]) => self.pods(request),
             ("GET", ["apis", "autoscaling", "v2", "namespaces", "shop", "horizontalpodautoscalers"]) => {
                 Reply::Json(200, json!({"items": self.hpas}))
@@ -214,11 +232,17 @@ impl State {
         }
     }
 
-    fn end_pod(&mut self, pod: &str) -> Reply {
+    fn end_pod(&mut self, pod: &str, request: &Request) -> Reply {
         let owner = self.workloads.iter().find(|(_, w)| w.pods.iter().any(|p| p.name == pod));
         let Some((name, replicas)) = owner.map(|(name, w)| (name.clone(), w.replicas)) else {
             return status(404, "NotFound", &format!("pods \"{pod}\" not found"));
         };
+        let options = request.json();
+        let number: u64 = pod.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        assert_eq!(options["kind"], "DeleteOptions");
+        if options["preconditions"]["uid"] != format!("uid-{number}") {
+            return status(409, "Conflict", "the UID in the precondition does not match the UID in record");
+        }
         let workload = self.workloads.get_mut(&name).expect("there");
         let index = workload.pods.iter().position(|p| p.name == pod).expect("there");
         let gone = workload.pods.remove(index);
@@ -290,14 +314,22 @@ impl State {
         }
         let app = request.parameter("labelSelector").map(|s| s.trim_start_matches("app=").to_owned());
         let mut items = self.all_pods(app.as_deref());
-        // Pages of two, to see that the next ones are asked for.
+        if let Some(name) = request.parameter("fieldSelector") {
+            items.retain(|pod| {
+                name == format!("metadata.name={}", pod["metadata"]["name"].as_str().unwrap_or_default())
+            });
+        }
+        Self::page(items, request, json!({"resourceVersion": self.version.to_string()}))
+    }
+
+    /// Pages of two, to see that the next ones are asked for.
+    fn page(items: Vec<Value>, request: &Request, mut metadata: Value) -> Reply {
         let start: usize = request.parameter("continue").and_then(|c| c.parse().ok()).unwrap_or(0);
-        let mut metadata = json!({"resourceVersion": self.version.to_string()});
         if items.len() > start + 2 {
             metadata["continue"] = json!((start + 2).to_string());
         }
-        items = items.into_iter().skip(start).take(2).collect();
-        Reply::Json(200, json!({"kind": "PodList", "metadata": metadata, "items": items}))
+        let items: Vec<Value> = items.into_iter().skip(start).take(2).collect();
+        Reply::Json(200, json!({"kind": "List", "metadata": metadata, "items": items}))
     }
 
     fn all_pods(&self, app: Option<&str>) -> Vec<Value> {
