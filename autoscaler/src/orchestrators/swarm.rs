@@ -134,7 +134,8 @@ impl SwarmOrchestrator {
     }
 
     /// Stops the container behind a replica, for which Swarm starts another one. There is no call to end a task: its container
-    /// is stopped at the engine that runs it, and the only one that is known here is this one.
+    /// is stopped at the engine that runs it, and the only one that is known here is this one. (A constraint against its node
+    /// would move its siblings there too, and stay in the specification should this process end meanwhile.)
     async fn end_task(&self, name: &str, replica: &str) -> Result<(), CallError> {
         let (service, tasks) = self.service_and_tasks(name).await?;
         let task = tasks.iter().find(|t| t.replica_id(name) == replica && t.is_alive() && !t.is_leaving);

@@ -148,7 +148,11 @@ mod tests {
         assert_eq!(more(&plain, json!([])), Some(5));
         let words = room(&plain, "front", &nodes, &json!([])).expect("known").reason;
         assert_eq!(words, "2 usable nodes have room for 5 more: a replica takes 1000 MHz, 512 MiB, 300 MiB of disk");
-        let used = json!([allocation("a", "running", 1500), allocation("a", "complete", 3000), allocation("b", "pending", 900)]);
+        let used = json!([
+            allocation("a", "running", 1500),
+            allocation("a", "complete", 3000),
+            allocation("b", "pending", 900)
+        ]);
         assert_eq!(more(&plain, used), Some(2));
         assert_eq!(more(&job(json!({"CPU": 100, "MemoryMB": 4096}), json!({})), json!([])), Some(4), "memory");
         let in_all = job(json!({"CPU": 1000, "MemoryMB": 512}), json!({"NodePool": "all", "Datacenters": ["dc1"]}));

@@ -55,7 +55,10 @@ impl State {
             "/v1/allocations" => {
                 assert_eq!(request.parameter("namespace").as_deref(), Some("*"));
                 let used = json!({"Tasks": {"main": {"Cpu": {"CpuShares": 1000}, "Memory": {"MemoryMB": 10}}}});
-                let list = self.allocations.iter().map(|_| json!({"NodeID": "n1", "ClientStatus": "running", "AllocatedResources": used}));
+                let list = self
+                    .allocations
+                    .iter()
+                    .map(|_| json!({"NodeID": "n1", "ClientStatus": "running", "AllocatedResources": used}));
                 return Reply::Json(200, list.collect());
             }
             _ => {}
