@@ -28,6 +28,10 @@ const NAMESPACE: &str = "autoscaler-odd";
 /// Time between looks at a replica on its way out.
 const STEP: Duration = Duration::from_secs(1);
 
+/// Shortest time after a departure until windows end again: by then the gateway's rates are no longer those of the one that
+/// left, whose server another one may have.
+const RATES_SETTLE: Duration = Duration::from_secs(60);
+
 /// What its tickets are about.
 const ODD: &str = "odd";
 
@@ -90,7 +94,7 @@ impl OddWatch {
         }
     }
 
-    /// What is to be done now: a replica on its way out goes first, and windows are counted from there on.
+    /// What is to be done now: a replica on its way out goes first, and windows begin some time after it is gone.
     pub(crate) async fn turn(&mut self) -> Result<(), String> {
         let now = self.shared.clock.monotonic();
         if self.shared.leader.fence().is_none() {
@@ -103,7 +107,7 @@ impl OddWatch {
             self.has_taken_up = true;
         }
         if let Some(departure) = self.departure.clone() {
-            self.judged_at = now;
+            self.judged_at = now + RATES_SETTLE.saturating_sub(self.watch.window);
             return self.depart(departure).await;
         }
         if now.saturating_sub(self.judged_at) < self.watch.window {

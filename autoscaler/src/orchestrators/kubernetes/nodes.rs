@@ -14,6 +14,8 @@ use crate::import::quantity;
 use crate::orchestrator::Room;
 use crate::policy::short;
 
+/// Labels of nodes that Karpenter has added.
+const KARPENTER: [&str; 2] = ["karpenter.sh/nodepool", "karpenter.sh/provisioner-name"];
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// A node that takes pods.
@@ -46,11 +48,14 @@ pub(super) struct Nodes {
     pending: Vec<Pending>,
     /// Priorities of the classes that pods name.
     classes: HashMap<String, i64>,
+    /// Whether nodes are added for pods that do not fit.
+    grow: bool,
 }
 
 impl Nodes {
     /// Adds a node; one that takes no pods is left out.
     pub(super) fn add_node(&mut self, node: &Value) {
+        self.grow |= KARPENTER.iter().any(|label| node["metadata"]["labels"][*label].is_string());
         let conditions = node["status"]["conditions"].as_array();
         let is_ready = conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True");
         let Some(name) = node["metadata"]["name"].as_str().filter(|_| is_ready) else { return };
@@ -67,6 +72,11 @@ impl Nodes {
             allocatable: allocatable.collect(),
         };
         self.usable.insert(name.to_owned(), node);
+    }
+
+    /// Whether Karpenter adds nodes to them: then pods that do not fit are what brings more.
+    pub(super) fn grow(&self) -> bool {
+        self.grow
     }
 
     /// Adds a pod; one that has ended takes nothing.

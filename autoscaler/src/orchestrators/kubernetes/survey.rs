@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use tokio::sync::Mutex;
 use vocab::Clock;
 
@@ -20,6 +21,9 @@ const NODES_PAGE: u32 = 100;
 const NODES_PAGES_MAX: u32 = 50;
 /// Most pages of pods: beyond 10,000 a survey would move hundreds of megabytes.
 const PODS_PAGES_MAX: u32 = 20;
+
+/// What the Cluster Autoscaler writes down where it runs.
+const AUTOSCALER: &str = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status";
 
 /// What a survey found, or why nobody may know.
 pub(super) type Found = Result<Arc<Nodes>, String>;
@@ -68,6 +72,13 @@ async fn survey(client: &Client) -> Result<Found, CallError> {
         Some(true) => {}
         Some(false) => return Ok(Err(format!("there are more than {} nodes", NODES_PAGE * NODES_PAGES_MAX))),
         None => return Ok(Err("it may not list nodes".to_owned())),
+    }
+    // There pods that do not fit are what brings more nodes: nothing may keep them from being asked for.
+    if nodes.grow() {
+        return Ok(Err("Karpenter adds nodes".to_owned()));
+    }
+    if client.call(Method::GET, AUTOSCALER, None).await?.status == 200 {
+        return Ok(Err("the Cluster Autoscaler adds nodes".to_owned()));
     }
     let path = format!("/api/v1/pods?limit={}", pods::PAGE);
     match readable(pods::each(client, &path, PODS_PAGES_MAX, |pod| nodes.add_pod(&pod)).await)? {

@@ -409,4 +409,8 @@ async fn room_is_what_fits_on_the_nodes_and_a_survey_is_kept_for_a_while() {
         (fresh.more, fresh.reason.as_str()),
         (0, "0 usable nodes have room for 0 more: a replica takes 0.5 cores")
     );
+    // Where nodes are added for pods that do not fit, these must come to be.
+    k8s.api.add_autoscaler();
+    let growing = k8s.orchestrator("").room("web").await.expect("a quota").expect("known");
+    assert!(growing.more == 3 && growing.reason.ends_with("the Cluster Autoscaler adds nodes"), "{growing:?}");
 }

@@ -104,6 +104,12 @@ fn nodes_that_take_no_such_pods_do_not_count() {
 }
 
 #[test]
+fn nodes_of_karpenter_grow() {
+    let own = with(node("a", "4", "110"), "/metadata/labels", json!({"karpenter.sh/nodepool": "default"}));
+    assert!(cluster(&[node("b", "4", "110"), own], &[]).grow() && !cluster(&[node("a", "4", "110")], &[]).grow());
+}
+
+#[test]
 fn pods_that_have_ended_give_way_or_wait_are_counted_as_such() {
     let nodes = [node("a", "4", "110")];
     let ended = with(pod("a", "4"), "/status/phase", json!("Succeeded"));

@@ -33,6 +33,7 @@ struct State {
     hpas: Vec<Value>,
     quotas: Vec<Value>,
     forbids_quotas: bool,
+    has_autoscaler: bool,
     /// `None` where they may not be listed.
     nodes: Option<Vec<Value>>,
     events: Vec<Value>,
@@ -76,6 +77,11 @@ impl Api {
         let quota = json!({"metadata": {"name": "team"}, "spec": {},
             "status": {"hard": {"requests.cpu": hard}, "used": {"requests.cpu": used}}});
         self.state.lock().quotas = vec![quota];
+    }
+
+    /// Lets a Cluster Autoscaler run.
+    pub(super) fn add_autoscaler(&self) {
+        self.state.lock().has_autoscaler = true;
     }
 
     /// Nodes by name and cores; all pods stand on node `a`, and each asks for half a core.
@@ -215,6 +221,11 @@ impl State {
                 Some(nodes) => Self::page(nodes, request, json!({})),
                 None => status(403, "Forbidden", "nodes is forbidden"),
             },
+            ("GET", ["api", "v1", "namespaces", "kube-system", "configmaps", "cluster-autoscaler-status"])
+                if self.has_autoscaler =>
+            {
+                Reply::Json(200, json!({"kind": "ConfigMap", "data": {"status": "autoscalerStatus: Running"}}))
+            }
             ("GET", ["api", "v1", "pods"]) => Self::page(self.all_pods(None), request, json!({})),
             ("DELETE", ["api", "v1", "namespaces", "shop", "pods", name]) => self.end_pod(name, request),
             ("GET", ["api", "v1", "namespaces", "shop", "pods"]) => self.pods(request),
