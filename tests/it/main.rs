@@ -9,6 +9,7 @@ mod configuration;
 mod kill9;
 mod lifecycle;
 mod memory_limit;
+mod odd_replica;
 mod safety;
 mod tidy;
 mod volume;

@@ -13,7 +13,8 @@ pub(crate) const HELP: &str = "demo-service: answers HTTP requests after burning
   --log FILE             access log, one JSON object a line [none] (DEMO_LOG)
   --linger-seconds N     after SIGTERM: fail /health at once, answer for N more seconds [0] (DEMO_LINGER_SECONDS)
 
-/ burns and answers, /health says 200 or (while leaving) 503, /metrics shows Prometheus text.";
+/ burns and answers, /health says 200 or (while leaving) 503, /metrics shows Prometheus text; after a POST
+to /fail / answers 500.";
 
 /// Most CPU time that a request may burn, in milliseconds: a typing mistake should not hang the machine.
 const CPU_MS_MAX: f64 = 10_000.0;

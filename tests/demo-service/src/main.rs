@@ -47,6 +47,7 @@ fn run(args: &args::Args) -> Result<(), String> {
         numbers: numbers::Numbers::default(),
         log,
         lifetime: lifetime::Lifetime::default(),
+        fails: std::sync::atomic::AtomicBool::default(),
     });
     let listener = std::net::TcpListener::bind((args.listen, args.port))
         .map_err(|e| format!("cannot listen on {}:{}: {e}", args.listen, args.port))?;

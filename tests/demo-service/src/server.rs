@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Service {
     pub(crate) numbers: Numbers,
     pub(crate) log: AccessLog,
     pub(crate) lifetime: Lifetime,
+    /// Whether it was told to fail.
+    pub(crate) fails: AtomicBool,
 }
 
 /// Counts connections and lets the acceptor wait for a free place.
@@ -119,6 +122,12 @@ fn respond(service: &Service, request: &Request) -> (u16, String) {
         "/health" if service.lifetime.is_leaving() => (503, "leaving\n".into()),
         "/health" => (200, "ok\n".into()),
         "/metrics" => (200, service.numbers.text()),
+        // An odd replica, for those who look for one: healthy, and no good.
+        "/fail" if request.method == "POST" => {
+            service.fails.store(true, Ordering::Release);
+            (200, "from now on / fails\n".into())
+        }
+        "/" if service.fails.load(Ordering::Acquire) => (500, "it was told to fail\n".into()),
         "/" if matches!(request.method.as_str(), "GET" | "HEAD" | "POST") => {
             (200, format!("burnt {:016x}\n", service.burn.run()))
         }
@@ -135,6 +144,7 @@ fn answer(status: u16, body: &str, keep_alive: bool, with_body: bool) -> Vec<u8>
         405 => "Method Not Allowed",
         411 => "Length Required",
         413 => "Content Too Large",
+        500 => "Internal Server Error",
         431 => "Request Header Fields Too Large",
         _ => "Service Unavailable",
     };

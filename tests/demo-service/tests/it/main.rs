@@ -51,6 +51,20 @@ impl Drop for Running {
 }
 
 #[test]
+fn it_fails_when_told_to_and_stays_healthy() {
+    let service = Running::start(&["--cpu-ms", "0.1"]);
+    assert!(service.get("/fail").starts_with("HTTP/1.1 404"), "a question tells it nothing");
+    assert!(service.get("/").starts_with("HTTP/1.1 200"));
+    let mut stream = service.connect();
+    write!(stream, "POST /fail HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(service.get("/").starts_with("HTTP/1.1 500 Internal Server Error"));
+    assert!(service.get("/health").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn answers_counts_and_logs() {
     let dir = std::env::temp_dir().join(format!("demo-service-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");
