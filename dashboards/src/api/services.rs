@@ -302,7 +302,7 @@ async fn instances(
     let rows = join(running.as_deref(), &entities, &servers, &containers);
     let median = median(rps.values().copied().filter(|r| *r > 0.0).collect());
     let row = |row: &InstanceRow<'_>| {
-        let entity = entities.iter().find(|e| e.id == row.id);
+        let entity = entities.iter().find(|e| e.id == row.replica);
         let label = |key: &str| entity.and_then(|e| e.labels.get(key)).map_or("", String::as_str);
         let rate = rps.get(row.server).copied();
         let odd = rate.zip(median).is_some_and(|(r, m)| m > 1.0 && (r > m * ODD_FACTOR || r < m / ODD_FACTOR));
@@ -317,8 +317,8 @@ async fn instances(
             "rps": number(rate),
             "errors_ratio": number(errors.get(row.server).copied()),
             "p95_seconds": null,
-            "cpu_cores": number(cpu.get(row.id).copied()),
-            "memory_bytes": number(memory.get(row.id).copied()),
+            "cpu_cores": number(cpu.get(row.replica).copied()),
+            "memory_bytes": number(memory.get(row.replica).copied()),
             "odd": odd,
         })
     };
@@ -330,59 +330,56 @@ async fn instances(
 struct InstanceRow<'a> {
     /// The replica's, else the container's, else the server's.
     id: &'a str,
+    /// What its container and its row in the catalog are called; empty for a server that nobody is known to sit behind.
+    replica: &'a str,
     /// The server's at the load balancer; empty when it has none.
     server: &'a str,
     running: Option<&'a RunningReplica>,
 }
 
-/// Joins replicas, servers and containers, by name.
+/// Joins replicas, servers and containers, by name; in order of their names.
 fn join<'a>(
     running: Option<&'a [RunningReplica]>,
     seen: &[&'a Entity],
     servers: &BTreeSet<&'a str>,
     containers: &BTreeSet<&'a str>,
 ) -> Vec<InstanceRow<'a>> {
-    let mut rows: BTreeMap<&str, InstanceRow<'a>> = BTreeMap::new();
-    match running {
+    let told: BTreeSet<&str> = running.iter().copied().flatten().map(|r| r.server.as_str()).collect();
+    let free: BTreeSet<&'a str> = servers.iter().copied().filter(|s| !told.contains(s)).collect();
+    let named = |id: &'a str| {
+        let server = free.get(id).copied().unwrap_or_default();
+        InstanceRow { id, replica: id, server, running: None }
+    };
+    let mut rows: Vec<InstanceRow<'a>> = match running {
         Some(running) => {
-            for replica in running {
-                let server = server_of(replica, servers).unwrap_or_default();
-                rows.insert(&replica.id, InstanceRow { id: &replica.id, server, running: Some(replica) });
-            }
+            let row = |replica: &'a RunningReplica| {
+                let server = server_of(replica, &free).unwrap_or_default();
+                InstanceRow { server, running: Some(replica), ..named(&replica.id) }
+            };
+            running.iter().map(row).collect()
         }
-        None => {
-            for id in seen.iter().map(|e| e.id.as_str()) {
-                rows.insert(
-                    id,
-                    InstanceRow { id, server: servers.get(id).copied().unwrap_or_default(), running: None },
-                );
-            }
-        }
-    }
-    for id in containers {
-        rows.entry(id).or_insert(InstanceRow {
-            id,
-            server: servers.get(id).copied().unwrap_or_default(),
-            running: None,
-        });
-    }
-    let claimed: BTreeSet<&str> = rows.values().map(|row| row.server).collect();
-    for server in servers.iter().filter(|s| !claimed.contains(*s)) {
-        rows.insert(server, InstanceRow { id: server, server, running: None });
-    }
-    rows.into_values().collect()
+        // One that was seen in two clusters is one row: its series are not told apart either.
+        None => seen.iter().map(|e| e.id.as_str()).collect::<BTreeSet<_>>().into_iter().map(named).collect(),
+    };
+    let known: BTreeSet<&str> = rows.iter().map(|row| row.id).collect();
+    rows.extend(containers.difference(&known).map(|id| named(id)));
+    // Whoever has a replica's name but is not the server of that replica is a row of its own.
+    let claimed: BTreeSet<&str> = rows.iter().map(|row| row.server).collect();
+    rows.extend(servers.difference(&claimed).map(|server| InstanceRow { replica: "", ..named(server) }));
+    rows.sort_by_key(|row| row.id);
+    rows
 }
 
-/// A replica's server: as the balancer was told, else one of the same name, else one that is called by its address, as
-/// marathon-lb does (`10_0_0_1_31000`).
-fn server_of<'a>(replica: &'a RunningReplica, servers: &BTreeSet<&'a str>) -> Option<&'a str> {
+/// A replica's server: as the balancer was told, else, of those that are nobody's, one of the same name, else one that is called
+/// by its address, as marathon-lb does (`10_0_0_1_31000`).
+fn server_of<'a>(replica: &'a RunningReplica, free: &BTreeSet<&'a str>) -> Option<&'a str> {
     if !replica.server.is_empty() {
         return Some(&replica.server);
     }
     let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     let address = plain(&replica.address);
-    let named = servers.get(replica.id.as_str()).copied();
-    named.or_else(|| servers.iter().copied().find(|s| !address.is_empty() && plain(s) == address))
+    let named = free.get(replica.id.as_str()).copied();
+    named.or_else(|| free.iter().copied().find(|s| !address.is_empty() && plain(s) == address))
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -517,6 +514,15 @@ mod tests {
                 pair("web-5", ""),
             ]
         );
+        // A server that is called like another one's replica, as numbered slots are, takes nothing from that replica.
+        let swapped = [replica("web1", "127.0.0.1:9001", "web2"), replica("web2", "127.0.0.1:9002", "")];
+        let servers = BTreeSet::from(["web1", "web2"]);
+        let rows = join(Some(&swapped[..1]), &[], &servers, &BTreeSet::new());
+        assert_eq!(rows.iter().map(|r| r.running.is_some()).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(names(rows), [pair("web1", "web2"), pair("web1", "web1")]);
+        let rows = join(Some(&swapped), &[], &servers, &BTreeSet::from(["web1"]));
+        assert_eq!(rows.iter().map(|r| r.replica).collect::<Vec<_>>(), ["web1", "", "web2"]);
+        assert_eq!(names(rows), [pair("web1", "web2"), pair("web1", "web1"), pair("web2", "")]);
         // Where nobody says what runs now, it is what was seen lately.
         let entity = Entity {
             kind: EntityKind::Replica,

@@ -134,7 +134,8 @@ function Instances({ rows }: { rows: Instance[] }) {
       label={t('service.instances')}
       columns={columns}
       rows={rows}
-      rowKey={(row) => row.id}
+      // A server may be called like another one's replica.
+      rowKey={(row) => `${row.id} ${row.server}`}
       order="id"
       empty={<p className="hint pad">{t('instances.none')}</p>}
     />
