@@ -13,6 +13,7 @@ use vocab::{Cancel, Ctx, ErrorKind};
 use crate::app::{App, Caller};
 use crate::error::{ApiError, ApiResult};
 use crate::metrics::Counted;
+use crate::stream::Pieces;
 
 /// Most queries that wait for their turn; beyond it the server says at once that it is busy.
 const QUERIES_WAITING_MAX: i64 = 256;
@@ -77,14 +78,46 @@ impl App {
         F: FnOnce(Arc<Self>, Ctx) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = ApiResult<T>>,
     {
+        self.take_turns(caller, limit, || true, work).await
+    }
+
+    /// The same for work that can be done again until the first piece of its answer is on its way.
+    pub(crate) async fn run_pieces<F, Fut>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        limit: Duration,
+        pieces: Pieces,
+        work: F,
+    ) -> ApiResult<()>
+    where
+        F: FnOnce(Arc<Self>, Ctx, Pieces) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = ApiResult<()>>,
+    {
+        let out = pieces.clone();
+        let work = move |app, ctx| work(app, ctx, out);
+        self.take_turns(caller, limit, || !pieces.has_begun(), work).await
+    }
+
+    async fn take_turns<T, F, Fut>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        limit: Duration,
+        may_begin_anew: impl Fn() -> bool,
+        work: F,
+    ) -> ApiResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Self>, Ctx) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = ApiResult<T>>,
+    {
         let mut begun = Begun::now(self, limit);
         let mut ctx = Ctx { cancel: begun.cancel.clone(), ..self.ctx(caller) };
         let mut turns_left = TURNS_MAX;
         let answer = loop {
             let crowded_out = ctx.memory.crowded_out();
             let answer = self.attempt(&mut begun, ctx, work.clone()).await;
-            let gives_way = matches!(&answer, Err(error) if error.kind == ErrorKind::Limit) && crowded_out.get();
-            if !gives_way || turns_left == 0 {
+            let is_refused = matches!(&answer, Err(error) if error.kind == ErrorKind::Limit);
+            if !is_refused || !crowded_out.get() || turns_left == 0 || !may_begin_anew() {
                 break answer;
             }
             // With too many waiting already the answer is the refusal.

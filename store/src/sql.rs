@@ -62,7 +62,7 @@ pub struct SqlEngine {
 }
 
 impl SqlEngine {
-    /// An engine over these two stores. Memory comes from the pool that a query's context draws on.
+    /// An engine over these two stores. Memory is reserved as a part of what a query's context holds.
     pub fn new(querier: Arc<dyn Querier>, logs: Arc<LogStore>, clock: Arc<dyn Clock>) -> Self {
         Self { querier, logs, clock, running: Arc::new(Semaphore::new(QUERIES_MAX)), threads: Mutex::new(None) }
     }
@@ -80,7 +80,7 @@ impl SqlEngine {
     /// A session that knows the two tables in the name of this context.
     fn session(&self, ctx: &Ctx, allow_full_scan: bool, explains: bool) -> PortResult<SessionState> {
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(BudgetPool::new(ctx.memory.pool())))
+            .with_memory_pool(Arc::new(BudgetPool::new(&ctx.memory)))
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build_arc()
             .map_err(|e| of_datafusion(&e))?;

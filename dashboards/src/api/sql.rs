@@ -1,24 +1,17 @@
 //! SQL, its rows streamed as they are computed.
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use serde::Deserialize;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use vocab::cancel::CancelOnDrop;
+use vocab::Ctx;
 use vocab::ports::sql::{SqlFormat, SqlRequest};
 
 use super::body::JsonBody;
 use crate::app::{Caller, Shared};
 use crate::error::{ApiError, ApiResult};
-use crate::metrics::Counted;
-use crate::stream::offer;
-
-/// Encoded batches between the query and the client; a slow client slows the query down.
-const BATCHES_WAITING_MAX: usize = 4;
+use crate::stream::{self, Pieces};
 
 /// One read-only statement.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -61,17 +54,15 @@ pub(crate) async fn sql(
         return Err(ApiError::invalid("the query is empty"));
     }
     let request = SqlRequest { query: body.query, format, allow_full_scan: body.allow_full_scan };
-    let (sender, mut batches) = mpsc::channel::<Result<Bytes, ApiError>>(BATCHES_WAITING_MAX);
-    spawn(&app, &caller, request, sender);
-    // An error before the first row still has a status of its own.
-    let first = match batches.recv().await {
-        Some(Err(error)) => return Err(error),
-        first => first,
+    let work = async move |app: Shared, ctx: Ctx, out: Pieces| {
+        let mut answer = app.ports.sql.query(&ctx, request).await?;
+        while let Some(batch) = answer.rows.next().await {
+            out.offer(&app, &ctx, batch?).await?;
+        }
+        Ok(())
     };
-    let rest = ReceiverStream::new(batches);
-    let rows =
-        futures::stream::iter(first).chain(rest).map(|batch| batch.map_err(|e| std::io::Error::other(e.message)));
-    Ok(([(header::CONTENT_TYPE, content_type(format))], Body::from_stream(rows)).into_response())
+    let rows = stream::body(&app, &caller, work).await?;
+    Ok(([(header::CONTENT_TYPE, content_type(format))], rows).into_response())
 }
 
 fn content_type(format: SqlFormat) -> &'static str {
@@ -114,33 +105,6 @@ fn not_acceptable() -> Response {
     let mut response = ApiError::invalid(message).into_response();
     *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
     response
-}
-
-/// Runs the query on a thread of its own, until the client goes away or the time is over.
-fn spawn(app: &Shared, caller: &Caller, request: SqlRequest, sender: mpsc::Sender<Result<Bytes, ApiError>>) {
-    let (app, caller) = (app.clone(), caller.clone());
-    tokio::spawn(async move {
-        let rows = sender.clone();
-        let work = async move |app: Shared, ctx: vocab::Ctx| {
-            let _ends = CancelOnDrop(ctx.cancel.clone());
-            let mut answer = app.ports.sql.query(&ctx, request).await?;
-            while let Some(batch) = answer.rows.next().await {
-                offer(&app, &ctx, &rows, batch?).await?;
-            }
-            Ok(())
-        };
-        let _stream = Counted::new(&app.metrics.streams);
-        // A client that goes away before the first row ends the query as well.
-        let outcome = tokio::select! {
-            outcome = app.run(&caller, app.config.query_timeout, work) => outcome,
-            () = sender.closed() => return,
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(message = %error.message, "a SQL query ended early");
-            // Nobody may be there to hear it.
-            let _gone = sender.send(Err(error)).await;
-        }
-    });
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(crate) async fn federate(State(app): State<Shared>, caller: Caller, params: 
         ctx.memory.try_grow(text.len())?;
         Ok(text)
     };
-    let text = app.run(&caller, app.config.query_timeout, work).await?;
+    let text = app.run_in_turn(&caller, app.config.query_timeout, work).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8")], text)
         .into_response())
 }

@@ -3,15 +3,12 @@
 pub(crate) mod encode;
 pub(crate) mod wire;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use prost::Message;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use vocab::cancel::CancelOnDrop;
 use vocab::ports::query::{SelectHints, SelectRequest};
 use vocab::sample::SeriesData;
 use vocab::{Ctx, ErrorKind, Labels, MatchOp, Matcher};
@@ -20,8 +17,7 @@ use self::encode::Detail;
 use self::wire::{Query, ReadRequest, ReadResponse};
 use crate::app::{App, Caller, Shared};
 use crate::error::{ApiError, ApiResult, status_of};
-use crate::metrics::Counted;
-use crate::stream::offer;
+use crate::stream::{self, Pieces};
 
 /// Largest request, packed and unpacked: matchers are short.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
@@ -29,8 +25,6 @@ const REQUEST_BYTES_MAX: usize = 4 << 20;
 const QUERIES_MAX: usize = 64;
 /// Most samples of an answer that is not streamed, as in Prometheus.
 const SAMPLES_MAX: usize = 50_000_000;
-/// Frames that may wait for a slow client.
-const FRAMES_WAITING_MAX: usize = 8;
 /// `accepted_response_types`: samples in one message.
 const TYPE_SAMPLES: i32 = 0;
 /// `accepted_response_types`: chunks, frame by frame.
@@ -179,7 +173,7 @@ async fn sampled(
         let packed = snap::raw::Encoder::new().compress_vec(&plain);
         packed.map_err(|e| ApiError::new(ErrorKind::Limit, format!("the answer is too large to be packed: {e}")))
     };
-    let body = app.run(caller, app.config.query_timeout, work).await?;
+    let body = app.run_in_turn(caller, app.config.query_timeout, work).await?;
     Ok((
         [
             (header::CONTENT_TYPE, "application/x-protobuf"),
@@ -198,38 +192,17 @@ async fn streamed(
     external: Labels,
     detail: Detail,
 ) -> Result<Response, ReadError> {
-    let (sender, mut frames) = mpsc::channel::<Result<Bytes, ApiError>>(FRAMES_WAITING_MAX);
-    let (own, caller) = (app.clone(), caller.clone());
-    tokio::spawn(async move {
-        let out = sender.clone();
-        let work = async move |app: Shared, ctx: Ctx| {
-            let _ends = CancelOnDrop(ctx.cancel.clone());
-            for (index, query) in queries.into_iter().enumerate() {
-                for series in series(&app, &ctx, query, &external).await? {
-                    for frame in encode::frames(&series, i64::try_from(index).unwrap_or(i64::MAX), detail) {
-                        offer(&app, &ctx, &out, frame.into()).await?;
-                    }
+    let work = async move |app: Shared, ctx: Ctx, out: Pieces| {
+        for (index, query) in queries.into_iter().enumerate() {
+            for series in series(&app, &ctx, query, &external).await? {
+                for frame in encode::frames(&series, i64::try_from(index).unwrap_or(i64::MAX), detail) {
+                    out.offer(&app, &ctx, frame.into()).await?;
                 }
             }
-            Ok(())
-        };
-        let _stream = Counted::new(&own.metrics.streams);
-        let outcome = tokio::select! {
-            outcome = own.run(&caller, own.config.query_timeout, work) => outcome,
-            () = sender.closed() => return,
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(message = %error.message, "a remote read ended early");
-            let _gone = sender.send(Err(error)).await;
         }
-    });
-    // An error before the first frame still has a status of its own.
-    let first = match frames.recv().await {
-        Some(Err(error)) => return Err(error.into()),
-        first => first,
+        Ok(())
     };
-    let rest = ReceiverStream::new(frames);
-    let frames = futures::stream::iter(first).chain(rest).map(|f| f.map_err(|e| std::io::Error::other(e.message)));
+    let frames = stream::body(app, caller, work).await?;
     let kind = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
-    Ok((StatusCode::OK, [(header::CONTENT_TYPE, kind)], Body::from_stream(frames)).into_response())
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, kind)], frames).into_response())
 }

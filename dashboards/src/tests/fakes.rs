@@ -32,6 +32,8 @@ pub(super) struct Rooms {
     pub(super) calls: Mutex<Vec<String>>,
     /// What a SQL query answers, batch by batch.
     pub(super) sql: Mutex<Vec<PortResult<Bytes>>>,
+    /// Memory that each batch of a SQL query takes before it comes.
+    pub(super) sql_bytes: Mutex<Vec<usize>>,
     pub(super) pushed: Mutex<Vec<(TenantId, IngestRequest)>>,
 }
 
@@ -282,6 +284,12 @@ impl Sql for Rooms {
             let cancel = ctx.cancel.clone();
             let rows = futures::stream::repeat_with(move || cancel.check().map(|()| Bytes::from_static(b"{}\n")));
             return Ok(SqlAnswer { columns: Vec::new(), rows: rows.boxed() });
+        }
+        let needs = self.sql_bytes.lock().clone();
+        if !needs.is_empty() {
+            let memory = std::sync::Arc::clone(&ctx.memory);
+            let rows = needs.into_iter().map(move |bytes| memory.try_grow(bytes).map(|()| Bytes::from_static(b"{}\n")));
+            return Ok(SqlAnswer { columns: Vec::new(), rows: futures::stream::iter(rows).boxed() });
         }
         let batches = std::mem::take(&mut *self.sql.lock());
         Ok(SqlAnswer { columns: Vec::new(), rows: futures::stream::iter(batches).boxed() })

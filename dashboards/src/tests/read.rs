@@ -16,7 +16,7 @@ use super::{Bench, NOW_MS};
 use crate::chunk::{ENCODING_HISTOGRAM, ENCODING_XOR, decode_histograms, decode_xor};
 use crate::prometheus::read::wire::{ChunkedResponse, LabelMatcher, Query, ReadRequest, ReadResponse};
 
-async fn post(bench: &Bench, body: Vec<u8>) -> (u16, HeaderMap, Vec<u8>) {
+pub(super) async fn post(bench: &Bench, body: Vec<u8>) -> (u16, HeaderMap, Vec<u8>) {
     let request = Request::post("/api/v1/read")
         .header("host", "127.0.0.1:9090")
         .header("content-length", body.len())
@@ -31,15 +31,15 @@ async fn post(bench: &Bench, body: Vec<u8>) -> (u16, HeaderMap, Vec<u8>) {
     (parts.status.as_u16(), parts.headers, bytes.to_vec())
 }
 
-fn packed(request: &ReadRequest) -> Vec<u8> {
+pub(super) fn packed(request: &ReadRequest) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).expect("packs")
 }
 
-fn matcher(kind: i32, name: &str, value: &str) -> LabelMatcher {
+pub(super) fn matcher(kind: i32, name: &str, value: &str) -> LabelMatcher {
     LabelMatcher { kind, name: name.to_owned(), value: value.to_owned() }
 }
 
-fn request(matchers: Vec<LabelMatcher>, accepted_response_types: Vec<i32>) -> ReadRequest {
+pub(super) fn request(matchers: Vec<LabelMatcher>, accepted_response_types: Vec<i32>) -> ReadRequest {
     let query = Query { start_timestamp_ms: NOW_MS - 600_000, end_timestamp_ms: NOW_MS, matchers, ..Query::default() };
     ReadRequest { queries: vec![query], accepted_response_types }
 }

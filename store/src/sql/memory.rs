@@ -15,9 +15,9 @@ pub(super) struct BudgetPool {
 }
 
 impl BudgetPool {
-    /// Draws on the pool that the context's reservation draws on.
-    pub(super) fn new(pool: &std::sync::Arc<vocab::MemoryPool>) -> Self {
-        Self { memory: pool.reservation("SQL query"), overdrawn: AtomicUsize::new(0) }
+    /// Takes it as a part of what the query reserves, so that it stands back for others as the query does.
+    pub(super) fn new(query: &vocab::MemoryReservation) -> Self {
+        Self { memory: query.child(), overdrawn: AtomicUsize::new(0) }
     }
 }
 

@@ -78,7 +78,7 @@ impl Table {
         match &self.source {
             Source::Metrics(querier) if self.explains => {
                 // What the search reserves is given back before the query runs.
-                let memory = Arc::new(self.ctx.memory.pool().reservation("EXPLAIN of metrics"));
+                let memory = Arc::new(self.ctx.memory.child());
                 let ctx = Ctx { memory, ..self.ctx.clone() };
                 querier.extent(&ctx, &select_request(pushdown)).await
             }
@@ -229,7 +229,7 @@ struct MetricRows {
 impl RowSource for MetricRows {
     fn rows(&self) -> BoxStream<'static, PortResult<RecordBatch>> {
         // What the metric engine reserves while it decodes is given back batch by batch, not at the query's end.
-        let memory = Arc::new(self.ctx.memory.pool().reservation("SQL scan of metrics"));
+        let memory = Arc::new(self.ctx.memory.child());
         let ctx = Ctx { memory: Arc::clone(&memory), ..self.ctx.clone() };
         let (querier, request) = (Arc::clone(&self.querier), self.request.clone());
         let rows = SampleRows::new(Arc::clone(&self.schema), self.columns.clone(), (request.start_ms, request.end_ms));

@@ -307,6 +307,28 @@ async fn a_query_over_its_memory_fails_and_gives_it_back() {
     .expect("the memory comes back");
 }
 
+/// A query that takes more than the sixty-fourth part of a share, so that it counts as a large one.
+const HEAVY: &str =
+    "SELECT v, count(*) FROM (SELECT value AS v FROM generate_series(1, 100000)) GROUP BY v ORDER BY 2 DESC";
+
+#[tokio::test]
+async fn a_query_that_others_are_in_the_way_of_says_so_and_runs_in_its_turn() {
+    let fixture = Fixture::new().await;
+    let pool = MemoryBudget::new(256 << 20, &[("queries", 1.0)]).pool("queries");
+    let ctx = || Ctx::new(TenantId::default(), pool.reservation_among_many("a query"));
+    let alone = fixture.bytes_for(&ctx(), HEAVY, SqlFormat::Csv, false).await.expect("there is room");
+    let other = pool.reservation_among_many("other");
+    other.try_grow(pool.limit_bytes() / 100 * 70).expect("the first one");
+    let crowded = ctx();
+    let error = fixture.bytes_for(&crowded, HEAVY, SqlFormat::Csv, false).await.expect_err("the other one is first");
+    assert!(error.kind() == ErrorKind::Limit && crowded.memory.crowded_out().get(), "{error}");
+    let turn = pool.next_turn("a query").expect("may wait");
+    drop((crowded, other));
+    let turn = tokio::time::timeout(std::time::Duration::from_secs(20), turn).await.expect("its turn comes");
+    let in_turn = fixture.bytes_for(&Ctx::new(TenantId::default(), turn), HEAVY, SqlFormat::Csv, false).await;
+    assert_eq!(in_turn.expect("its turn").len(), alone.len());
+}
+
 #[tokio::test]
 async fn a_cancelled_query_ends() {
     let fixture = Fixture::new().await;
