@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests start servers from. Their daemons are kept from starting: a policy-rc.d
-# answers 101 while apt runs and whatever was there before is put back. Asks first on a terminal unless CI=true.
+# answers 101 while apt runs and whatever was there before is put back; PostgreSQL makes no cluster. Asks first on a terminal unless CI=true.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -14,6 +14,8 @@ done
 if ! [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] && ! fc-list :lang=zh 2>/dev/null | grep -q .; then
   missing+=(fonts-noto-cjk)
 fi
+# PostgreSQL's programs are not in the path; the package's name is the same in Debian and Ubuntu.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 for tool in cargo node npm; do
   command -v "$tool" >/dev/null || { echo "$tool is missing: install Rust (rustup) and Node.js 20 or newer first" >&2; exit 1; }
 done
@@ -36,8 +38,11 @@ fi
 
 policy=/usr/sbin/policy-rc.d
 saved=""
+# While this file is there, PostgreSQL's package makes no cluster that would run from the next start of the machine on.
+no_cluster=/etc/postgresql-common/createcluster.d/tidewatch-tests.conf
 restore() {
   if [ -n "$saved" ]; then mv -f "$saved" "$policy"; else rm -f "$policy"; fi
+  rm -f "$no_cluster"
 }
 if [ -e "$policy" ]; then
   saved="$(mktemp /usr/sbin/policy-rc.d.XXXXXX)"
@@ -46,6 +51,8 @@ fi
 trap restore EXIT
 printf '#!/bin/sh\nexit 101\n' > "$policy"
 chmod 755 "$policy"
+mkdir -p "${no_cluster%/*}"
+echo 'create_main_cluster = false' > "$no_cluster"
 
 export DEBIAN_FRONTEND=noninteractive
 for try in 1 2 3; do

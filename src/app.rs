@@ -326,8 +326,12 @@ async fn open_stores(
     };
     let logs =
         LogStore::open(logs_config, budget, telemetry, Arc::clone(clock)).await.map_err(|e| room("log store", &e))?;
-    let path = dir.join("catalog.db").display().to_string();
-    let catalog = SqlCatalog::open(&path, Arc::clone(clock)).await.map_err(|e| room("catalog", &e))?;
+    let file = dir.join("catalog.db");
+    let catalog = match &storage.catalog {
+        Some(server) => SqlCatalog::open_postgres(server, &file, Arc::clone(clock)).await,
+        None => SqlCatalog::open(&file, Arc::clone(clock)).await,
+    };
+    let catalog = catalog.map_err(|e| room("catalog", &e))?;
     Ok(Stores { metrics, logs, catalog: Arc::new(catalog) })
 }
 

@@ -129,7 +129,7 @@ fn build(document: &Document, file: Option<PathBuf>, shown: String) -> Result<Co
 
     let raw: autoscaler::config::RawAutoscaler = sections::pick(document, AUTOSCALER, &mut problems);
     let autoscaler = autoscaler::config::check(&raw, &cluster, &mut problems);
-    let storage = storage::check(document, &mut problems);
+    let storage = storage::check(document, &base, &mut problems);
     let tenants = tenants::check(document, &mut problems);
 
     problems.locate(&document.file, |path| document.line_of(path));

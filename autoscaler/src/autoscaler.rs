@@ -37,7 +37,7 @@ use crate::orchestrators::kubernetes::ClusterReader;
 use crate::orchestrators::process::{ProcessOrchestrator, ProcessReplica};
 use crate::orchestrators::swarm::SwarmOrchestrator;
 use crate::placed::Placed;
-use crate::policies::{Policies, merge};
+use crate::policies::{Kept, Policies, merge};
 use crate::policy::Policy;
 use crate::quota::Quotas;
 use crate::service_loop::{ServiceLoop, Shared};
@@ -174,7 +174,14 @@ impl Autoscaler {
         if running.file.as_ref() == Some(&config) {
             return;
         }
-        let merged = self.merged(&config).await;
+        let merged = match self.kept.load().await {
+            Ok(kept) => merged(&config, &kept),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(error, "policies kept in the catalog are not known yet; those in the file hold");
+                config.clone()
+            }
+        };
         running.file = Some(config);
         if self.fresh.lock().is_none() {
             let cancel = CancellationToken::new();
@@ -191,8 +198,11 @@ impl Autoscaler {
         if let Err(error) = self.shared.switches.load().await {
             tracing::warn!(error = chain(&error), "the switches could not be read again");
         }
-        let merged = self.merged(&file).await;
-        self.enact(&mut running, merged).await;
+        match self.kept.load().await {
+            Ok(kept) => self.enact(&mut running, merged(&file, &kept)).await,
+            // What is in force stays so.
+            Err(error) => tracing::warn!(error = chain(&error), "the kept policies could not be read again"),
+        }
     }
 
     /// The configuration of the file.
@@ -208,26 +218,6 @@ impl Autoscaler {
     /// All policies, those of the file and those that are kept.
     pub(crate) async fn policy_objects(&self) -> PortResult<Vec<PolicyObject>> {
         Ok(merge(&self.file().await, &self.kept.load().await?).objects)
-    }
-
-    /// A file with the policies that are kept; the file alone while these cannot be read.
-    async fn merged(&self, file: &AutoscalerConfig) -> AutoscalerConfig {
-        match self.kept.load().await {
-            Ok(kept) => {
-                let merged = merge(file, &kept);
-                for object in merged.objects.iter().filter(|o| !o.problem.is_empty()) {
-                    tracing::warn!(policy = object.name, "not in force: {}", object.problem);
-                }
-                merged.config
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = chain(&error),
-                    "policies kept in the catalog are not known; those in the file hold"
-                );
-                file.clone()
-            }
-        }
     }
 
     /// Starts and stops what a configuration changes, and no more: when only policies differ, only their services' loops.
@@ -471,6 +461,15 @@ async fn keep_fresh(autoscaler: Weak<Autoscaler>, clock: Arc<dyn Clock>, cancel:
         let Some(autoscaler) = autoscaler.upgrade() else { return };
         autoscaler.refresh().await;
     }
+}
+
+/// A file with the policies that are kept.
+fn merged(file: &AutoscalerConfig, kept: &[Kept]) -> AutoscalerConfig {
+    let merged = merge(file, kept);
+    for object in merged.objects.iter().filter(|o| !o.problem.is_empty()) {
+        tracing::warn!(policy = object.name, "not in force: {}", object.problem);
+    }
+    merged.config
 }
 
 /// What a configuration stands on: when it differs, everything starts anew.

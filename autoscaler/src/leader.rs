@@ -49,6 +49,19 @@ struct Inner {
     holder: String,
     ttl: Duration,
     held: Option<Held>,
+    /// Whether the catalog has said at the last renewal who holds the lease.
+    is_known: bool,
+}
+
+/// How this process stands to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It decides.
+    Decides,
+    /// Another one does.
+    StandsBy,
+    /// The catalog does not say who does.
+    Unknown,
 }
 
 /// This process's claim to decide.
@@ -72,7 +85,7 @@ impl Leader {
         clock: Arc<dyn Clock>,
         metrics: LeaderMetrics,
     ) -> Self {
-        let inner = Mutex::new(Inner { holder, ttl: TTL, held: None });
+        let inner = Mutex::new(Inner { holder, ttl: TTL, held: None, is_known: false });
         Self { name, catalog, clock, metrics, inner, term: watch::Sender::new(None) }
     }
 
@@ -85,6 +98,17 @@ impl Leader {
     pub(crate) fn fence(&self) -> Option<Fence> {
         let now = self.clock.monotonic();
         self.inner.lock().held.as_ref().filter(|held| now < held.until).map(|held| held.lease.fence())
+    }
+
+    /// How this process stands to the others now.
+    pub(crate) fn standing(&self) -> Standing {
+        if self.fence().is_some() {
+            Standing::Decides
+        } else if self.inner.lock().is_known {
+            Standing::StandsBy
+        } else {
+            Standing::Unknown
+        }
     }
 
     /// Changes of the term: a token while this process decides.
@@ -114,6 +138,7 @@ impl Leader {
         let asked_at = self.clock.monotonic();
         let lease = self.catalog.acquire_lease(&self.name, &holder, ttl).await;
         let mut inner = self.inner.lock();
+        inner.is_known = lease.is_ok();
         let lease = match lease {
             Ok(lease) => lease,
             Err(error) => {

@@ -7,7 +7,7 @@ mod carry_out;
 mod neighbours;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +103,10 @@ pub(crate) struct ServiceLoop {
     open: HashMap<i64, ScalingDecision>,
     /// Decisions of which nobody knows yet whether they were carried out.
     unsure: Vec<Unsure>,
+    /// Whether the catalog left it open if it has recorded the last decision.
+    in_doubt: bool,
+    /// Decisions whose outcome the catalog has not taken yet.
+    unwritten: BTreeMap<i64, ScalingDecision>,
     series: Series,
     capacity: Learner,
     first_round: bool,
@@ -145,6 +149,8 @@ impl ServiceLoop {
             state,
             open: HashMap::new(),
             unsure: Vec::new(),
+            in_doubt: false,
+            unwritten: BTreeMap::new(),
             series,
             capacity,
             first_round: true,
@@ -197,6 +203,7 @@ impl ServiceLoop {
             // Looking takes time: whoever decides by now tells people what there is to tell.
             return;
         }
+        self.catch_up().await;
         if let Some(counts) = observation.replicas {
             self.settle(counts).await;
         }

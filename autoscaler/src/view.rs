@@ -15,6 +15,7 @@ use vocab::scaling::{
 use vocab::{ErrorKind, PortError, PortResult, Problem, TenantId, TimestampMs};
 
 use crate::autoscaler::Autoscaler;
+use crate::leader::Standing;
 use crate::policy::{Policy, Target};
 use crate::replay::Replays;
 use crate::service_loop::Shared;
@@ -51,9 +52,14 @@ impl View {
         Ok(())
     }
 
-    /// A service whose first round is still to come.
+    /// A service that this process has not looked at: its first round is still to come, or another process decides.
     fn unseen(&self, policy: &Policy) -> ScaledService {
         let first = policy.targets.first();
+        let status = match self.shared.leader.standing() {
+            Standing::Decides => format!("the first round comes within {}", format_duration(policy.interval)),
+            Standing::StandsBy => "another process decides, and this one stands by".to_owned(),
+            Standing::Unknown => "nothing is decided here while the catalog does not say who decides".to_owned(),
+        };
         ScaledService {
             cluster: policy.cluster.clone(),
             service: policy.service.clone(),
@@ -69,7 +75,7 @@ impl View {
             load_query: first.map(|t| t.query.clone()).unwrap_or_default(),
             forecast_query: policy.forecast_query.clone(),
             target_per_replica: first.map(|t| t.value),
-            status: format!("the first round comes within {}", format_duration(policy.interval)),
+            status,
             last_round_ms: None,
             hold_seconds: policy.hold.as_secs_f64(),
             notes: policy.all_notes(),
@@ -104,8 +110,11 @@ impl ScalingView for View {
         }
         let shown = self.shared.shown.read();
         let policies = self.policies.read();
+        // What a round of this process has seen is history once another one decides.
+        let decides = self.shared.leader.standing() == Standing::Decides;
         let show = |policy: &Policy| {
-            let mut service = shown.get(&policy.service).cloned().unwrap_or_else(|| self.unseen(policy));
+            let seen = shown.get(&policy.service).filter(|_| decides);
+            let mut service = seen.cloned().unwrap_or_else(|| self.unseen(policy));
             // A mode that was just set shows at once, not after the next round.
             service.mode = self.shared.switches.mode(&policy.service, policy.mode);
             service.held = self.held(policy, std::mem::take(&mut service.held));

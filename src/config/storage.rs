@@ -1,8 +1,10 @@
 //! The `storage` section, and the text that the status page may show.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use store::catalog::PostgresServer;
 use vocab::Problems;
 use vocab::duration::parse_duration;
 
@@ -24,6 +26,8 @@ pub struct StorageConfig {
     pub logs: Retention,
     /// When written records are forced onto the device.
     pub fsync: store::wal::FsyncPolicy,
+    /// The PostgreSQL that holds the catalog; `None` for a file in the data folder.
+    pub catalog: Option<PostgresServer>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +43,14 @@ struct RawStorage {
     logs: RawLogs,
     exemplars: RawExemplars,
     fsync: Option<String>,
+    catalog: Option<RawCatalog>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawCatalog {
+    url: String,
+    password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -64,8 +76,8 @@ struct RawExemplars {
 /// Exemplars are in memory and in one file, so there is an end to what may be asked for.
 const EXEMPLARS_MAX: i64 = 1_000_000;
 
-/// Checks `storage`.
-pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConfig {
+/// Checks `storage`; files are sought from `base`.
+pub(super) fn check(document: &Document, base: &Path, problems: &mut Problems) -> StorageConfig {
     let raw: Raw = super::sections::pick(document, &["storage"], problems);
     let storage = raw.storage;
     let out_of_order_window = storage.tsdb.out_of_order_time_window.as_deref().map(parse_duration).and_then(|parsed| {
@@ -90,7 +102,12 @@ pub(super) fn check(document: &Document, problems: &mut Problems) -> StorageConf
         }
     };
     let downsampling = storage.tsdb.downsampling.unwrap_or(true);
-    StorageConfig { exemplars_max, out_of_order_window, metrics, downsampling, logs, fsync }
+    let catalog = storage.catalog.and_then(|catalog| {
+        let password_file = catalog.password_file.map(|file| base.join(file));
+        let server = PostgresServer::new(&catalog.url, password_file.as_deref());
+        server.map_err(|message| problems.add("storage.catalog.url", message)).ok()
+    });
+    StorageConfig { exemplars_max, out_of_order_window, metrics, downsampling, logs, fsync, catalog }
 }
 
 /// Keys whose values are secrets wherever they stand.

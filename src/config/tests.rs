@@ -84,3 +84,18 @@ fn downsampling_can_be_switched_off() {
     let list = mistakes("storage: {tsdb: {downsample: true}}\n");
     assert!(list.len() == 1 && list[0].contains("unknown key `downsample`"), "{list:#?}");
 }
+
+#[test]
+fn a_shared_catalog_is_a_postgresql_whose_password_is_not_shown() {
+    let list = mistakes("storage:\n  catalog: {url: 'mysql://db/x', password: y}\n");
+    assert!(list.iter().any(|l| l.contains("unknown key `password`")), "{list:#?}");
+    let list = mistakes("storage:\n  catalog: {url: 'mysql://db/x'}\n");
+    assert!(list.iter().any(|l| l.starts_with("t.yaml:2: storage.catalog.url: want postgres://")), "{list:#?}");
+    let text = "storage:\n  catalog: {url: 'postgres://tide:hunter2@db:5432/watch', password_file: secret}\n";
+    let document = Document::parse("t.yaml", text).expect("well formed");
+    let shown = storage::without_secrets(text);
+    let config = build(&document, Some(PathBuf::from("/etc/t.yaml")), shown).expect("right");
+    let server = config.storage.catalog.as_ref().expect("one");
+    assert_eq!(format!("{server:?}"), "PostgresServer { password_file: Some(\"/etc/secret\"), .. }");
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+}

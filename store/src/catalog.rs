@@ -1,16 +1,19 @@
-//! The catalog: rows of all rooms on SQLite or, when a URL is given, on PostgreSQL.
+//! The catalog: rows of all rooms on SQLite or, when several processes are to share them, on PostgreSQL.
 //!
-//! [`db`] is the small face over both databases; the other modules each hold the statements of a few tables. The
-//! tables are made by the migrations in `store/migrations`, which are part of the program.
+//! [`db`] is the small face over both databases, [`server`] knows what a PostgreSQL elsewhere may do to its callers; the
+//! other modules each hold the statements of a few tables. The tables are made by the migrations in `store/migrations`,
+//! which are part of the program.
 
 mod alerts;
 mod db;
 mod entities;
 mod error;
 mod ledger;
+mod postgres;
 mod process;
 mod reports;
 mod scaling;
+mod server;
 mod tickets;
 
 #[cfg(test)]
@@ -29,7 +32,7 @@ use vocab::change_event::ChangeEvent;
 use vocab::entity::Entity;
 use vocab::ports::catalog::{
     AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Fence, Lease, LedgerRow,
-    ScalingWrite, TicketFilter,
+    ScalingWrite, TicketFilter, is_of_installation,
 };
 use vocab::report::{Report, ReportHead};
 use vocab::scaling::ScalingDecision;
@@ -38,63 +41,89 @@ use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 
 use self::db::Db;
 use self::error::{bad_row, port_error};
+pub use self::postgres::PostgresServer;
 
 /// The catalog on a database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct SqlCatalog {
     db: Db,
+    /// Where documents of this installation are, when others share the database.
+    own: Option<Db>,
     clock: Arc<dyn Clock>,
 }
 
 impl SqlCatalog {
-    /// Opens the catalog and brings its tables up to date: a `postgres://` URL, or the path of a SQLite file, which is
-    /// created when it does not exist (its folder must).
+    /// Opens the catalog in a SQLite file, which is created when it does not exist (its folder must), and brings its tables up
+    /// to date.
     ///
     /// # Errors
-    /// `Unavailable` when the database does not answer or the file cannot be written, `Internal` when it is damaged or
-    /// newer than this program; the message says what to do.
-    pub async fn open(url_or_path: &str, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| url_or_path.starts_with(scheme));
-        let opened =
-            if is_postgres { Db::postgres(url_or_path).await } else { Db::sqlite(Path::new(url_or_path)).await };
-        // The URL may hold a password, so it is not repeated.
-        let name = if is_postgres { "on PostgreSQL" } else { url_or_path };
-        let db = opened.map_err(|e| cannot_open(name, e))?;
-        match db.migrate().await {
-            Ok(()) => Ok(Self { db, clock }),
-            Err(sqlx::migrate::MigrateError::Execute(e)) => Err(cannot_open(name, e)),
-            Err(
-                e @ (sqlx::migrate::MigrateError::VersionMissing(_) | sqlx::migrate::MigrateError::VersionMismatch(_)),
-            ) => {
-                let message = format!(
-                    "the catalog {name} was written by another version of tidewatch: start that version, or move it away"
-                );
-                Err(PortError::with_source(ErrorKind::Internal, message, e))
-            }
-            Err(e) => {
-                let message = format!("cannot bring the catalog {name} up to date");
-                Err(PortError::with_source(ErrorKind::Internal, message, e))
-            }
-        }
+    /// `Unavailable` when the file cannot be written, `Internal` when it is damaged or newer than this program; the message
+    /// says what to do.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        let db = up_to_date(&path.display().to_string(), Db::sqlite(path).await).await?;
+        Ok(Self { db, own: None, clock })
+    }
+
+    /// The same in a database of PostgreSQL, which must exist; other processes may have it open. What belongs to this
+    /// installation alone stays in the SQLite file `own`.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not answer or refuses, `Internal` when it is newer than this program; the message says what to
+    /// do.
+    pub async fn open_postgres(server: &PostgresServer, own: &Path, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        let options = server.options().await?;
+        // Neither its address nor its user is repeated: what errors say may be seen by those who need not know.
+        let db = up_to_date("on PostgreSQL", Db::postgres(options).await).await?;
+        Ok(Self { own: Some(Self::open(own, Arc::clone(&clock)).await?.db), db, clock })
+    }
+
+    /// Where the documents of a namespace are.
+    fn documents_in(&self, namespace: &str) -> &Db {
+        self.own.as_ref().filter(|_| is_of_installation(namespace)).unwrap_or(&self.db)
     }
 
     /// Ends the connections after what is running, and folds SQLite's write-ahead log into the file.
     pub async fn close(&self) {
         self.db.close().await;
+        if let Some(own) = &self.own {
+            own.close().await;
+        }
+    }
+}
+
+async fn up_to_date(name: &str, opened: Result<Db, sqlx::Error>) -> PortResult<Db> {
+    use sqlx::migrate::MigrateError as E;
+    let db = opened.map_err(|e| cannot_open(name, e))?;
+    match db.migrate().await {
+        Ok(()) => Ok(db),
+        Err(E::Execute(e)) => Err(cannot_open(name, e)),
+        Err(e @ (E::VersionMissing(_) | E::VersionMismatch(_))) => {
+            let message = format!(
+                "the catalog {name} was written by another version of tidewatch: start that version, or move it away"
+            );
+            Err(PortError::with_source(ErrorKind::Internal, message, e))
+        }
+        Err(e) => {
+            let message = format!("cannot bring the catalog {name} up to date");
+            Err(PortError::with_source(ErrorKind::Internal, message, e))
+        }
     }
 }
 
 fn cannot_open(name: &str, error: sqlx::Error) -> PortError {
     match &error {
         // SQLite: 14 cannot open, 8 read only, 1032 and others are their extended forms.
-        sqlx::Error::Database(db)
-            if db.code().and_then(|c| c.parse::<u32>().ok()).is_some_and(|c| matches!(c & 0xff, 8 | 14)) =>
-        {
+        sqlx::Error::Database(db) if sqlite_code(db.as_ref()).is_some_and(|code| matches!(code & 0xff, 8 | 14)) => {
             let message = format!("cannot open the catalog {name}: its folder must exist and be writable");
             PortError::with_source(ErrorKind::Unavailable, message, error)
         }
         _ => port_error(&format!("open the catalog {name}"), error),
     }
+}
+
+/// PostgreSQL's codes have five characters, which may be digits too.
+fn sqlite_code(error: &dyn sqlx::error::DatabaseError) -> Option<u32> {
+    error.code().filter(|code| code.len() < 5)?.parse().ok()
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, sqlx::Error> {
@@ -244,11 +273,13 @@ impl Catalog for SqlCatalog {
     }
 
     async fn document(&self, namespace: &str, key: &str) -> PortResult<Option<Document>> {
-        process::document(&self.db, namespace, key).await.map_err(|e| port_error("read a document", e))
+        process::document(self.documents_in(namespace), namespace, key)
+            .await
+            .map_err(|e| port_error("read a document", e))
     }
 
     async fn documents(&self, namespace: &str) -> PortResult<Vec<Document>> {
-        process::documents(&self.db, namespace).await.map_err(|e| port_error("list documents", e))
+        process::documents(self.documents_in(namespace), namespace).await.map_err(|e| port_error("list documents", e))
     }
 
     async fn put_document(
@@ -258,9 +289,10 @@ impl Catalog for SqlCatalog {
         value: &serde_json::Value,
         expected: Option<i64>,
     ) -> PortResult<i64> {
-        let written = process::put_document(&self.db, namespace, key, value, expected, self.clock.now_ms())
-            .await
-            .map_err(|e| port_error("store a document", e))?;
+        let written =
+            process::put_document(self.documents_in(namespace), namespace, key, value, expected, self.clock.now_ms())
+                .await
+                .map_err(|e| port_error("store a document", e))?;
         written.ok_or_else(|| {
             let expected = expected.unwrap_or_default();
             let message = format!("document {namespace}/{key} is not at version {expected} any more");
@@ -269,7 +301,9 @@ impl Catalog for SqlCatalog {
     }
 
     async fn delete_document(&self, namespace: &str, key: &str) -> PortResult<()> {
-        process::delete_document(&self.db, namespace, key).await.map_err(|e| port_error("remove a document", e))
+        process::delete_document(self.documents_in(namespace), namespace, key)
+            .await
+            .map_err(|e| port_error("remove a document", e))
     }
 
     async fn acquire_lease(&self, name: &str, holder: &str, ttl: Duration) -> PortResult<Option<Lease>> {

@@ -11,5 +11,6 @@ mod lifecycle;
 mod memory_limit;
 mod odd_replica;
 mod safety;
+mod shared_catalog;
 mod tidy;
 mod volume;

@@ -1,6 +1,7 @@
 //! The harness of the whole-program tests: a real `tidewatch` process on a free port, in a folder of its own.
 
 pub mod dockerd;
+pub mod hook;
 pub mod memory;
 pub mod volume;
 

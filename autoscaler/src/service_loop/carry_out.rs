@@ -38,6 +38,29 @@ enum Left {
 }
 
 impl ServiceLoop {
+    /// What the catalog did not answer is looked up or written again, before anything new is decided.
+    pub(super) async fn catch_up(&mut self) {
+        if self.in_doubt {
+            match self.take_up().await {
+                Ok(()) => self.in_doubt = false,
+                Err(error) => {
+                    let error = chain(&error);
+                    tracing::warn!(service = self.policy.service, error, "not known whether its decision was recorded");
+                    return;
+                }
+            }
+        }
+        let mut waiting = std::mem::take(&mut self.unwritten);
+        while let Some((id, decision)) = waiting.pop_first() {
+            self.update(&decision).await;
+            if self.unwritten.contains_key(&id) {
+                // It still does not answer; the others are kept as well.
+                self.unwritten.append(&mut waiting);
+                return;
+            }
+        }
+    }
+
     /// Takes up decisions of before. One that was recorded, but of which nobody knows whether it was acted on, is finished or
     /// undone at the first look at the replicas; it is never carried out a second time.
     pub(super) async fn take_up(&mut self) -> PortResult<()> {
@@ -49,7 +72,9 @@ impl ServiceLoop {
         };
         let shared = Arc::clone(&self.shared);
         for decision in shared.catalog.decisions(&shared.tenant, &filter).await? {
-            if decision.cluster != self.policy.cluster {
+            let is_known =
+                self.open.contains_key(&decision.id) || self.unsure.iter().any(|u| u.decision.id == decision.id);
+            if decision.cluster != self.policy.cluster || is_known {
                 continue;
             }
             let is_pending = self.state.pending.iter().any(|p| p.decision_id == decision.id);
@@ -64,7 +89,7 @@ impl ServiceLoop {
             }
         }
         // Oldest first: what was done later stands later in the state.
-        self.unsure.reverse();
+        self.unsure.sort_by_key(|u| u.decision.id);
         Ok(())
     }
 
@@ -80,7 +105,7 @@ impl ServiceLoop {
                 Left::Unanswered(reason) => self.refused(&mut decision, &reason).await,
                 Left::Recorded => {
                     decision.state = DecisionState::Skipped;
-                    decision.result = "Tidewatch stopped before this was carried out; decided anew".into();
+                    decision.result = "this was recorded and not carried out: decided anew".into();
                     decision.finished_at_ms = Some(self.shared.clock.now_ms());
                     self.open.remove(&decision.id);
                     self.state.pending.retain(|p| p.decision_id != decision.id);
@@ -114,6 +139,11 @@ impl ServiceLoop {
         if !plan.record {
             return;
         }
+        if self.in_doubt {
+            // The last one may stand there: a second one would be carried out beside it.
+            self.state.recorded = None;
+            return;
+        }
         let state = self.state.to_bytes();
         match self.write(ScalingWrite::Record { decision: &plan.decision, state: &state }).await {
             Ok(id) => plan.decision.id = id,
@@ -125,6 +155,7 @@ impl ServiceLoop {
                     "not acted on: the decision could not be recorded"
                 );
                 self.state.recorded = None;
+                self.in_doubt = error.kind() != ErrorKind::Conflict;
                 return;
             }
         }
@@ -230,6 +261,9 @@ impl ServiceLoop {
     async fn update(&mut self, decision: &ScalingDecision) {
         let state = self.state.to_bytes();
         if let Err(error) = self.write(ScalingWrite::Update { decision, state: Some(&state) }).await {
+            if error.kind() == ErrorKind::Unavailable {
+                self.unwritten.insert(decision.id, decision.clone());
+            }
             self.shared.metrics.error("catalog.write_scaling");
             tracing::error!(
                 service = self.policy.service,
@@ -237,6 +271,8 @@ impl ServiceLoop {
                 error = chain(&error),
                 "its outcome could not be written"
             );
+        } else {
+            self.unwritten.remove(&decision.id);
         }
     }
 

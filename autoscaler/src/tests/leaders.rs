@@ -1,8 +1,10 @@
 //! Two processes over one catalog, and lives that end between recording and acting.
 
 use vocab::ports::catalog::ScalingWrite;
+use vocab::testing::Outage;
 
 use super::*;
+use crate::autoscaler::{Autoscaler, AutoscalerDeps};
 
 /// A second process beside a room's.
 fn beside(room: &Room) -> Arc<Shared> {
@@ -86,6 +88,112 @@ async fn property_12_a_decision_is_finished_or_undone_after_a_kill_and_never_dou
         let events = room.catalog.changes(&room.shared.tenant, &ChangeFilter::default()).await.expect("kept");
         assert!(events.iter().all(|e| e.actor == "autoscaler") && events.len() == 1, "{events:?}");
     }
+}
+
+#[tokio::test]
+async fn property_12_what_the_catalog_did_not_answer_is_looked_up_and_never_doubled() {
+    // The record is lost, or only the answer to it.
+    for outage in [Outage::Unreachable, Outage::AnswersLost] {
+        let mut room = Room::new(1);
+        let mut service = room.open().await;
+        room.rounds(&mut service, Some(50.0), 4).await;
+        let before = room.decisions().await.len();
+        room.catalog.set_outage(Some(outage));
+        room.rounds(&mut service, Some(480.0), 6).await;
+        assert_eq!(room.orchestrator.num_calls(), 0, "not acted on while nobody knows of it");
+        room.catalog.set_outage(None);
+        assert!(room.decisions().await.len() <= before + 1, "one at most was recorded meanwhile");
+        room.rounds(&mut service, Some(480.0), 8).await;
+        assert_eq!((room.wanted().await, room.orchestrator.num_calls()), (5, 1), "{outage:?}");
+        let states: Vec<_> = room.changes_of_number().await.iter().map(|c| c.2).collect();
+        let undone = usize::from(outage == Outage::AnswersLost);
+        assert_eq!(states.iter().filter(|s| **s == DecisionState::Skipped).count(), undone, "{outage:?} {states:?}");
+        assert_eq!(states.iter().filter(|s| **s == DecisionState::Verified).count(), 1, "{outage:?} {states:?}");
+        let events = room.catalog.changes(&room.shared.tenant, &ChangeFilter::default()).await.expect("kept");
+        assert!(events.iter().all(|e| e.actor == "autoscaler") && events.len() == 1, "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn property_12_an_outcome_that_could_not_be_written_is_written_later() {
+    let mut room = Room::new(1);
+    let mut service = room.open().await;
+    room.orchestrator.set_unready(true);
+    room.rounds(&mut service, Some(480.0), 6).await;
+    let calls = room.orchestrator.num_calls();
+    assert_eq!(room.wanted().await, 5);
+    // It is found ready while the catalog is away, and told once.
+    room.orchestrator.set_unready(false);
+    room.catalog.set_outage(Some(Outage::Unreachable));
+    room.rounds(&mut service, Some(480.0), 6).await;
+    room.catalog.set_outage(None);
+    room.rounds(&mut service, Some(480.0), 2).await;
+    let states = room.changes_of_number().await;
+    assert!(states.iter().all(|s| s.2 == DecisionState::Verified) && states.len() == calls as usize, "{states:?}");
+    // A later life finds nothing open, and nothing to do.
+    drop(service);
+    let mut service = room.open().await;
+    room.rounds(&mut service, Some(480.0), 4).await;
+    assert_eq!((room.wanted().await, room.orchestrator.num_calls()), (5, calls));
+}
+
+#[tokio::test]
+async fn kept_policies_stay_in_force_while_the_catalog_is_away() {
+    let (room, dir) = (Room::new(1), tempfile::tempdir().expect("a folder"));
+    let deps = AutoscalerDeps {
+        querier: Arc::new(room.store.clone()),
+        appender: Arc::new(room.store.clone()),
+        catalog: Arc::clone(&room.catalog) as Arc<dyn Catalog>,
+        // Its loops end in real time.
+        clock: Arc::new(RunningClock::default()),
+        telemetry: Telemetry::new(),
+        memory: MemoryPool::new("queries", usize::MAX),
+        engine: EngineOptions::default(),
+        dir: dir.path().to_path_buf(),
+    };
+    let (tenant, autoscaler) = (TenantId::default(), Autoscaler::new(deps, TenantId::default()));
+    let raw: RawAutoscaler = serde_saphyr::from_str("webhook: [{url: 'http://127.0.0.1:1'}]").expect("well formed");
+    autoscaler.apply(check(&raw, "local", &mut Problems::default())).await;
+    let view = autoscaler.view();
+    let shop = serde_json::json!({
+        "service": "shop", "orchestrator": "webhook", "max": 4, "targets": [{"kind": "rps", "value": 100}],
+    });
+    view.put_policy(&tenant, "shop", &shop, None, "ann").await.expect("kept");
+    let in_force = async || view.services(&tenant).await.len();
+    assert_eq!(in_force().await, 1);
+    room.catalog.set_outage(Some(Outage::Unreachable));
+    autoscaler.refresh().await;
+    assert_eq!(in_force().await, 1, "nobody has removed it");
+    room.catalog.set_outage(None);
+    view.delete_policy(&tenant, "shop", "ann").await.expect("removed");
+    assert_eq!(in_force().await, 0);
+    autoscaler.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_decide_says_so() {
+    let mut room = Room::new(1);
+    let second = beside(&room);
+    let shows = async |shared: &Arc<Shared>| {
+        let policies = Arc::new(parking_lot::RwLock::new(vec![room.policy.clone()]));
+        let view = View::new(Arc::clone(shared), policies, std::sync::Weak::new());
+        view.services(&shared.tenant).await.remove(0).status
+    };
+    assert_eq!(shows(&second).await, "nothing is decided here while the catalog does not say who decides");
+    room.shared.leader.renew().await.expect("asked");
+    second.leader.renew().await.expect("asked");
+    assert_eq!(shows(&second).await, "another process decides, and this one stands by");
+    assert_eq!(shows(&room.shared).await, "the first round comes within 5s");
+    let mut service = room.open().await;
+    room.rounds(&mut service, Some(50.0), 2).await;
+    let status = room.view().services(&room.shared.tenant).await.remove(0).status;
+    assert!(status.starts_with("holding"), "{status}");
+    // What its own rounds saw is not shown any more once the other one decides.
+    room.shared.leader.resign().await;
+    second.leader.renew().await.expect("asked");
+    room.shared.leader.renew().await.expect("asked");
+    let shown = room.view().services(&room.shared.tenant).await.remove(0);
+    assert_eq!((shown.status.as_str(), shown.wanted), ("another process decides, and this one stands by", None));
 }
 
 #[tokio::test]

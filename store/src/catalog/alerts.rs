@@ -15,6 +15,9 @@ pub(super) async fn upsert(db: &Db, tenant: &TenantId, alerts: &[Alert]) -> Outc
         return Ok(());
     }
     let mut tx = db.begin().await?;
+    // In one order: two writers that lock rows in different orders would wait for each other.
+    let mut alerts: Vec<&Alert> = alerts.iter().collect();
+    alerts.sort_by(|a, b| key(a).cmp(&key(b)));
     for alert in alerts {
         let values: [Arg; 14] = [
             tenant.as_str().into(),
@@ -50,6 +53,10 @@ pub(super) async fn upsert(db: &Db, tenant: &TenantId, alerts: &[Alert]) -> Outc
     tx.commit().await
 }
 
+fn key(alert: &Alert) -> (&str, &str, &str, i64) {
+    (&alert.group, &alert.rule, &alert.fingerprint, alert.active_at_ms)
+}
+
 pub(super) async fn list(db: &Db, tenant: &TenantId, filter: &AlertFilter) -> Outcome<Vec<Alert>> {
     let states: Vec<_> = filter.states.iter().map(|s| s.as_str()).collect();
     let mut sql = Sql::new(
@@ -67,7 +74,9 @@ pub(super) async fn list(db: &Db, tenant: &TenantId, filter: &AlertFilter) -> Ou
             .bind(from)
             .push(")");
     }
-    let sql = sql.push(" ORDER BY active_at_ms DESC, rule_group, rule, fingerprint").limit(filter.limit);
+    let sql = sql
+        .push(" ORDER BY active_at_ms DESC, rule_group COLLATE \"C\", rule COLLATE \"C\", fingerprint")
+        .limit(filter.limit);
     db.rows(sql).await?.iter().map(alert).collect()
 }
 

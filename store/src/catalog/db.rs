@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::postgres::{PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, PgExecutor, PgPool, Row as _, SqliteExecutor, SqlitePool};
+use sqlx::{AssertSqlSafe, PgExecutor, Row as _, SqliteExecutor, SqlitePool};
+
+use super::server::{Server, answered};
 
 /// Connections kept to the database; SQLite has one writer anyway and answers reads in microseconds.
 const CONNECTIONS_MAX: u32 = 4;
@@ -191,7 +193,7 @@ async fn run_postgres(executor: impl PgExecutor<'_>, sql: Sql) -> Result<u64, sq
 #[derive(Debug, Clone)]
 pub(super) enum Db {
     Sqlite(SqlitePool),
-    Postgres(PgPool),
+    Postgres(Server),
 }
 
 impl Db {
@@ -203,15 +205,16 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // The order of texts that PostgreSQL has under this name, whatever the language of its database is.
+            .collation("C", str::cmp)
             .busy_timeout(WAIT_MAX);
         let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(WAIT_MAX);
         Ok(Self::Sqlite(pool.connect_with(options).await?))
     }
 
     /// Connects to PostgreSQL.
-    pub(super) async fn postgres(url: &str) -> Result<Self, sqlx::Error> {
-        let pool = PgPoolOptions::new().max_connections(CONNECTIONS_MAX).acquire_timeout(WAIT_MAX);
-        Ok(Self::Postgres(pool.connect(url).await?))
+    pub(super) async fn postgres(options: PgConnectOptions) -> Result<Self, sqlx::Error> {
+        Ok(Self::Postgres(Server::connect(options, CONNECTIONS_MAX).await?))
     }
 
     /// Brings the tables up to date.
@@ -219,7 +222,7 @@ impl Db {
         let migrator = sqlx::migrate!("./migrations");
         match self {
             Self::Sqlite(pool) => migrator.run(pool).await,
-            Self::Postgres(pool) => migrator.run(pool).await,
+            Self::Postgres(server) => migrator.run(server.pool()).await,
         }
     }
 
@@ -227,14 +230,14 @@ impl Db {
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(server) => server.close().await,
         }
     }
 
     pub(super) async fn rows(&self, sql: Sql) -> Result<Vec<Row>, sqlx::Error> {
         match self {
             Self::Sqlite(pool) => rows_sqlite(pool, sql).await,
-            Self::Postgres(pool) => rows_postgres(pool, sql).await,
+            Self::Postgres(server) => server.call(rows_postgres(server.pool(), sql)).await,
         }
     }
 
@@ -242,7 +245,7 @@ impl Db {
     pub(super) async fn run(&self, sql: Sql) -> Result<u64, sqlx::Error> {
         match self {
             Self::Sqlite(pool) => run_sqlite(pool, sql).await,
-            Self::Postgres(pool) => run_postgres(pool, sql).await,
+            Self::Postgres(server) => server.call(run_postgres(server.pool(), sql)).await,
         }
     }
 
@@ -251,7 +254,7 @@ impl Db {
         Ok(match self {
             // A deferred transaction that begins with a read fails when another writer comes between; an immediate one waits.
             Self::Sqlite(pool) => Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(server) => Tx::Postgres(server.call(server.pool().begin()).await?),
         })
     }
 }
@@ -266,14 +269,14 @@ impl Tx {
     pub(super) async fn rows(&mut self, sql: Sql) -> Result<Vec<Row>, sqlx::Error> {
         match self {
             Self::Sqlite(tx) => rows_sqlite(&mut **tx, sql).await,
-            Self::Postgres(tx) => rows_postgres(&mut **tx, sql).await,
+            Self::Postgres(tx) => answered(rows_postgres(&mut **tx, sql)).await,
         }
     }
 
     pub(super) async fn run(&mut self, sql: Sql) -> Result<u64, sqlx::Error> {
         match self {
             Self::Sqlite(tx) => run_sqlite(&mut **tx, sql).await,
-            Self::Postgres(tx) => run_postgres(&mut **tx, sql).await,
+            Self::Postgres(tx) => answered(run_postgres(&mut **tx, sql)).await,
         }
     }
 
@@ -288,7 +291,7 @@ impl Tx {
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres(tx) => answered(tx.commit()).await,
         }
     }
 }

@@ -15,6 +15,9 @@ pub(super) async fn upsert(db: &Db, tenant: &TenantId, entities: &[Entity]) -> O
         return Ok(());
     }
     let mut tx = db.begin().await?;
+    // In one order: two writers that lock rows in different orders would wait for each other.
+    let mut entities: Vec<&Entity> = entities.iter().collect();
+    entities.sort_by(|a, b| (a.kind.as_str(), &a.cluster, &a.id).cmp(&(b.kind.as_str(), &b.cluster, &b.id)));
     for entity in entities {
         let values: [Arg; 8] = [
             tenant.as_str().into(),
@@ -53,7 +56,7 @@ pub(super) async fn list(db: &Db, tenant: &TenantId, filter: &EntityFilter) -> O
     // By kind in the order of the kinds, not of their names.
     .push(
         " ORDER BY CASE kind WHEN 'cluster' THEN 0 WHEN 'host' THEN 1 WHEN 'service' THEN 2 WHEN 'replica' THEN 3 \
-         WHEN 'container' THEN 4 ELSE 5 END, cluster, id",
+         WHEN 'container' THEN 4 ELSE 5 END, cluster COLLATE \"C\", id COLLATE \"C\"",
     )
     .limit(filter.limit);
     db.rows(sql).await?.iter().map(entity).collect()

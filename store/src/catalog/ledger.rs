@@ -52,7 +52,7 @@ pub(super) async fn list(
             .bind(tenant.as_str())
             .and("hour_ms >= ", Some(from_ms))
             .and("hour_ms < ", Some(to_ms))
-            .push(" ORDER BY hour_ms, cluster, service, team");
+            .push(" ORDER BY hour_ms, cluster COLLATE \"C\", service COLLATE \"C\", team COLLATE \"C\"");
     let read = |row: &Row| {
         Ok(LedgerRow {
             hour_ms: row.int(0)?,

@@ -20,7 +20,7 @@ pub(super) async fn document(db: &Db, namespace: &str, key: &str) -> Outcome<Opt
 pub(super) async fn documents(db: &Db, namespace: &str) -> Outcome<Vec<Document>> {
     let sql = Sql::new("SELECT doc_key, body, version, updated_at_ms FROM document WHERE namespace = ")
         .bind(namespace)
-        .push(" ORDER BY doc_key");
+        .push(" ORDER BY doc_key COLLATE \"C\"");
     db.rows(sql).await?.iter().map(read_document).collect()
 }
 

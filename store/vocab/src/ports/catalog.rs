@@ -199,7 +199,14 @@ pub enum ScalingWrite<'a> {
     },
 }
 
-/// Rows of all rooms, on SQLite or PostgreSQL. Every row belongs to a tenant; documents and leases belong to the process.
+/// Whether the documents of a namespace belong to the installation that wrote them: positions in its files, patterns of the log
+/// lines that it stores, processes of its machine. Others that share its catalog have their own.
+pub fn is_of_installation(namespace: &str) -> bool {
+    namespace == "process" || namespace.starts_with("collector.") || namespace.starts_with("analyzer.")
+}
+
+/// Rows of all rooms, on SQLite or PostgreSQL. Every row belongs to a tenant; documents and leases belong to the process, or to
+/// all processes that share the catalog (see [`is_of_installation`]).
 #[async_trait]
 pub trait Catalog: Send + Sync + Debug {
     /// Inserts or refreshes entities: `last_seen_ms` moves forward, `first_seen_ms` stays, parent and labels are replaced.

@@ -27,6 +27,16 @@ use crate::time::{Clock, TimestampMs};
 pub struct MemCatalog {
     clock: Arc<dyn Clock>,
     rows: Arc<Mutex<Rows>>,
+    outage: Arc<Mutex<Option<Outage>>>,
+}
+
+/// How calls are not answered, as a database that others cannot reach for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// Nothing is written or read.
+    Unreachable,
+    /// What is written is written, and the answer is lost on its way.
+    AnswersLost,
 }
 
 type EntityKey = (EntityKind, String, String);
@@ -78,7 +88,57 @@ impl Default for MemCatalog {
 impl MemCatalog {
     /// An empty catalog; documents and leases are stamped with this clock's time.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, rows: Arc::default() }
+        Self { clock, rows: Arc::default(), outage: Arc::default() }
+    }
+
+    /// Begins or ends an outage of what the autoscaler writes of its decisions and reads of them, and of lists of documents.
+    pub fn set_outage(&self, outage: Option<Outage>) {
+        *self.outage.lock() = outage;
+    }
+
+    fn check_reached(&self, during: &[Outage]) -> PortResult<()> {
+        match *self.outage.lock() {
+            Some(outage) if during.contains(&outage) => {
+                Err(PortError::new(ErrorKind::Unavailable, "the catalog does not answer"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_rows(&self, tenant: &TenantId, write: ScalingWrite<'_>, fence: Option<&Fence>) -> PortResult<i64> {
+        let mut all = self.rows.lock();
+        all.check(fence)?;
+        let next = all.last_decision + 1;
+        let rows = all.tenants.entry(tenant.clone()).or_default();
+        let (decision, state) = match write {
+            ScalingWrite::State { cluster, service, state } => {
+                rows.states.insert((cluster.to_owned(), service.to_owned()), state.to_vec());
+                return Ok(0);
+            }
+            ScalingWrite::Record { decision, state } => {
+                rows.decisions.insert(next, ScalingDecision { id: next, ..decision.clone() });
+                (decision, Some(state))
+            }
+            ScalingWrite::Update { decision, state } => {
+                let row = rows
+                    .decisions
+                    .get_mut(&decision.id)
+                    .ok_or_else(|| PortError::not_found(format!("there is no scaling decision {}", decision.id)))?;
+                row.state = decision.state;
+                row.result.clone_from(&decision.result);
+                row.acted_at_ms = decision.acted_at_ms;
+                row.finished_at_ms = decision.finished_at_ms;
+                (decision, state)
+            }
+        };
+        if let Some(state) = state {
+            rows.states.insert((decision.cluster.clone(), decision.service.clone()), state.to_vec());
+        }
+        if matches!(write, ScalingWrite::Record { .. }) {
+            all.last_decision = next;
+            return Ok(next);
+        }
+        Ok(decision.id)
     }
 
     fn with<T>(&self, tenant: &TenantId, work: impl FnOnce(&mut TenantRows) -> T) -> T {
@@ -263,39 +323,10 @@ impl Catalog for MemCatalog {
         write: ScalingWrite<'_>,
         fence: Option<&Fence>,
     ) -> PortResult<i64> {
-        let mut all = self.rows.lock();
-        all.check(fence)?;
-        let next = all.last_decision + 1;
-        let rows = all.tenants.entry(tenant.clone()).or_default();
-        let (decision, state) = match write {
-            ScalingWrite::State { cluster, service, state } => {
-                rows.states.insert((cluster.to_owned(), service.to_owned()), state.to_vec());
-                return Ok(0);
-            }
-            ScalingWrite::Record { decision, state } => {
-                rows.decisions.insert(next, ScalingDecision { id: next, ..decision.clone() });
-                (decision, Some(state))
-            }
-            ScalingWrite::Update { decision, state } => {
-                let row = rows
-                    .decisions
-                    .get_mut(&decision.id)
-                    .ok_or_else(|| PortError::not_found(format!("there is no scaling decision {}", decision.id)))?;
-                row.state = decision.state;
-                row.result.clone_from(&decision.result);
-                row.acted_at_ms = decision.acted_at_ms;
-                row.finished_at_ms = decision.finished_at_ms;
-                (decision, state)
-            }
-        };
-        if let Some(state) = state {
-            rows.states.insert((decision.cluster.clone(), decision.service.clone()), state.to_vec());
-        }
-        if matches!(write, ScalingWrite::Record { .. }) {
-            all.last_decision = next;
-            return Ok(next);
-        }
-        Ok(decision.id)
+        self.check_reached(&[Outage::Unreachable])?;
+        let written = self.write_rows(tenant, write, fence)?;
+        self.check_reached(&[Outage::AnswersLost])?;
+        Ok(written)
     }
 
     async fn add_to_ledger(&self, tenant: &TenantId, rows: &[LedgerRow], fence: Option<&Fence>) -> PortResult<()> {
@@ -317,6 +348,7 @@ impl Catalog for MemCatalog {
     }
 
     async fn decisions(&self, tenant: &TenantId, filter: &DecisionFilter) -> PortResult<Vec<ScalingDecision>> {
+        self.check_reached(&[Outage::Unreachable, Outage::AnswersLost])?;
         Ok(self.with(tenant, |rows| {
             let mut sorted: Vec<&ScalingDecision> = rows.decisions.values().collect();
             sorted.sort_by_key(|d| std::cmp::Reverse((d.time_ms, d.id)));
@@ -373,6 +405,7 @@ impl Catalog for MemCatalog {
     }
 
     async fn documents(&self, namespace: &str) -> PortResult<Vec<Document>> {
+        self.check_reached(&[Outage::Unreachable])?;
         let rows = self.rows.lock();
         Ok(rows.documents.iter().filter(|(k, _)| k.0 == namespace).map(|(_, d)| d.clone()).collect())
     }

@@ -27,6 +27,7 @@ pub async fn catalog(catalog: &dyn Catalog, clock: &SimClock) {
     let tenant = TenantId::new("suite-a").expect("a valid name");
     let other = TenantId::new("suite-b").expect("a valid name");
     entities(catalog, &tenant, &other).await;
+    order_of_names(catalog, &other).await;
     changes(catalog, &tenant, &other).await;
     alerts(catalog, &tenant, &other).await;
     tickets(catalog, &tenant, &other).await;
@@ -80,6 +81,21 @@ async fn entities(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
     let row = catalog.entities(tenant, &EntityFilter { id: Some("h1".into()), ..EntityFilter::default() }).await;
     assert_eq!(row.expect("listed")[0].labels["room"], "r20", "labels are replaced");
     assert!(catalog.entities(other, &EntityFilter::default()).await.expect("listed").is_empty(), "tenants are apart");
+}
+
+/// Names are in the order of their bytes, whatever language the database was made for.
+async fn order_of_names(catalog: &dyn Catalog, tenant: &TenantId) {
+    let names = ["a-1", "ä", "Z", "a1", "_", "A"];
+    let rows = names.map(|name| Entity { cluster: "order".into(), ..entity(EntityKind::Host, name, "", 1) });
+    catalog.upsert_entities(tenant, &rows).await.expect("inserted");
+    for name in names {
+        catalog.put_document("order", name, &json!(1), None).await.expect("written");
+    }
+    let filter = EntityFilter { cluster: Some("order".into()), ..EntityFilter::default() };
+    let hosts: Vec<_> = catalog.entities(tenant, &filter).await.expect("listed").into_iter().map(|e| e.id).collect();
+    let keys: Vec<_> = catalog.documents("order").await.expect("listed").into_iter().map(|d| d.key).collect();
+    let sorted = ["A", "Z", "_", "a-1", "a1", "ä"];
+    assert_eq!((&hosts[..], &keys[..]), (&sorted.map(str::to_owned)[..], &sorted.map(str::to_owned)[..]));
 }
 
 async fn changes(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
