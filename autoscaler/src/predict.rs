@@ -7,11 +7,13 @@
 mod candidate;
 mod codec;
 
-use models::load::{Cell, Costs, LoadErrors, LoadHistory, METHODS, Outlook, TICK_MS, TICKS_PER_MINUTE, outlook};
+use models::load::{
+    Cell, Costs, LoadErrors, LoadHistory, LoadMethod, METHODS, Onsets, Outlook, TICK_MS, TICKS_PER_MINUTE, outlook,
+};
 use vocab::TimestampMs;
 
 pub(crate) use self::candidate::TRIFLE_SHARE;
-use self::candidate::{Candidate, HOLDS, Hold, PRICES, Round};
+use self::candidate::{Candidate, HOLDS, HOLDS_EXACT, Hold, PRICES, Round};
 
 /// A candidate takes over when its cost is below this share of that of the one in charge.
 const BETTER_SHARE: f32 = 0.98;
@@ -45,8 +47,8 @@ const CROWD_REPLICAS: f32 = 2.0;
 const CROWD_SHARE: f32 = 1.05;
 /// An unknown load is foreseen for this long, in ticks: fifteen minutes.
 const FORESEEN_TICKS: i64 = 60;
-/// Measured load counts for this long as a need that is given back slowly, in minutes.
-const MEASURED_MINUTES: i64 = 20;
+/// Measured load counts for this long as a need that is given back slowly, in ticks: twenty minutes.
+const MEASURED_TICKS: i64 = 20 * TICKS_PER_MINUTE;
 
 /// What the planner asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +77,7 @@ pub struct Predictor {
     last_tick: i64,
     seen_ticks: u32,
     history: LoadHistory,
+    onsets: Onsets,
     errors: Vec<LoadErrors>,
     said: Vec<Said>,
     candidates: Vec<Candidate>,
@@ -111,10 +114,11 @@ impl Predictor {
             last_tick: tick - 1,
             seen_ticks: 0,
             history: LoadHistory::new(tick.div_euclid(TICKS_PER_MINUTE), costs.capacity / 64.0),
+            onsets: Onsets::default(),
             errors: vec![LoadErrors::default(); METHODS.len()],
             said: Vec::new(),
             candidates: Vec::new(),
-            holds: vec![Hold::default(); KINDS * PRICES.len() * HOLDS.len()],
+            holds: vec![Hold::default(); CANDIDATES],
             measured: Hold::default(),
             chosen: FIRST as u16,
             fell_back: false,
@@ -129,13 +133,13 @@ impl Predictor {
 
     /// Replicas that the measured load needed within the last twenty minutes: more were added by forecasts only.
     pub fn measured(&self) -> u32 {
-        u32::from(self.measured.highest())
+        u32::from(self.measured.highest(MEASURED_TICKS))
     }
 
     /// Who is in charge, in words.
     pub fn words(&self) -> String {
         let (kind, price, hold) = parts(usize::from(self.chosen));
-        let minutes = HOLDS[hold] / TICKS_PER_MINUTE;
+        let minutes = hold_ticks(kind, hold) as f64 / TICKS_PER_MINUTE as f64;
         match METHODS.get(kind) {
             Some(method) => format!("{} at idle price {}, held {minutes} min", method.as_str(), PRICES[price]),
             None => format!("the measured load × {}, held {minutes} min", PLAIN_FACTORS[price]),
@@ -173,12 +177,13 @@ impl Predictor {
         let load = load as f32;
         let delay_ticks = delay_ticks(seen);
         self.history.push(tick.div_euclid(TICKS_PER_MINUTE), load);
-        let looks = outlook(&self.history, tick, delay_ticks, seen.days);
+        self.onsets.note(tick, self.history.recent(), costs.capacity);
+        let looks = outlook(&self.history, &self.onsets, tick, delay_ticks, seen.days);
         let cells = self.learn(tick, delay_ticks, load, &looks, costs);
         let most = seen.max.min(u32::from(u16::MAX));
         let needs = self.needs(&looks, &cells, load, costs, most);
         let measured = ceil_div(load, costs.capacity * costs.knee, most);
-        let measured = self.measured.push(tick, MEASURED_MINUTES * TICKS_PER_MINUTE, measured as u16);
+        let measured = self.measured.push(tick, MEASURED_TICKS, measured as u16);
         let round = Round::new(tick, delay_ticks, load, measured);
         if self.candidates.is_empty() {
             self.candidates = vec![Candidate::start(seen.replicas.min(most) as u16); CANDIDATES];
@@ -186,17 +191,18 @@ impl Predictor {
         for (index, candidate) in self.candidates.iter_mut().enumerate() {
             let (kind, price, hold) = parts(index);
             let (up, keep) = needs[kind][price];
-            let keep = self.holds[index].push(tick, HOLDS[hold], up).max(keep);
+            let keep = self.holds[index].push(tick, hold_ticks(kind, hold), up).max(keep);
             candidate.play(&round, up, keep, costs);
         }
         if self.seen_ticks >= CONTEST_AFTER_TICKS && tick.rem_euclid(CONTEST_TICKS) == 0 {
             self.contest();
         }
-        let (kind, price, _) = parts(usize::from(self.chosen));
+        let (kind, price, hold) = parts(usize::from(self.chosen));
         let (up, keep) = needs[kind][price];
+        let held = self.holds[usize::from(self.chosen)].highest(hold_ticks(kind, hold));
         self.wish = Some(Wish {
             up: u32::from(up),
-            keep: u32::from(self.holds[usize::from(self.chosen)].highest().max(keep)),
+            keep: u32::from(held.max(keep)),
             soon: looks.get(kind).map_or(load, |l| l.soon),
             chosen: self.chosen,
         });
@@ -207,7 +213,7 @@ impl Predictor {
     fn foresee(&mut self, tick: i64, seen: &Seen<'_>, costs: &Costs) {
         let Some(wish) = self.wish.filter(|_| (1..=FORESEEN_TICKS).contains(&(tick - self.last_tick))) else { return };
         let delay_ticks = delay_ticks(seen);
-        let looks = outlook(&self.history, tick, delay_ticks, seen.days);
+        let looks = outlook(&self.history, &self.onsets, tick, delay_ticks, seen.days);
         let now = self.history.mean_recent(2);
         let cells = std::array::from_fn(|method| Cell::of(looks[method].soon, now, false, costs));
         let most = seen.max.min(u32::from(u16::MAX));
@@ -311,6 +317,11 @@ fn delay_ticks(seen: &Seen<'_>) -> i64 {
 /// Kind, price and time to hold of a candidate.
 fn parts(index: usize) -> (usize, usize, usize) {
     (index / (PRICES.len() * HOLDS.len()), index / HOLDS.len() % PRICES.len(), index % HOLDS.len())
+}
+
+/// How long a kind of candidate holds what it planned, in ticks.
+fn hold_ticks(kind: usize, hold: usize) -> i64 {
+    if METHODS.get(kind) == Some(&LoadMethod::Onset) { HOLDS_EXACT[hold] } else { HOLDS[hold] }
 }
 
 /// Share of saturation up to which the measured load alone asks for nothing: beyond it no forecast is waited for.

@@ -344,11 +344,12 @@ mod tests {
         state.steps = vec![Some(taken); 8];
         let costs = models::load::Costs { capacity: 100.0, knee: 0.8, bad: 100.0 };
         let mut predictor = Predictor::new(0, &costs);
-        for tick in 0..100 {
+        // Rises enough for all that are remembered.
+        for tick in 0..1000 {
             let days = [1440; 7];
             let seen = crate::predict::Seen {
                 now: tick * 15_000,
-                load: Some(1e6),
+                load: Some(if tick % 10 == 0 { 1e6 } else { 1e3 }),
                 replicas: 60_000,
                 delay_ms: i64::MAX,
                 days: &days,

@@ -6,12 +6,14 @@ use models::load::Costs;
 pub(super) const PRICES: [f32; 5] = [1.0, 1.6, 2.5, 4.5, 8.0];
 /// Times to hold what was planned, in ticks: 2, 5 and 15 minutes. What was measured is held by the guards.
 pub(super) const HOLDS: [i64; 3] = [8, 20, 60];
+/// The same for what is planned to the tick: half a minute, 2 and 5 minutes.
+pub(super) const HOLDS_EXACT: [i64; 3] = [2, 8, 20];
 /// No scale-in for this long after scale-out, in ticks: ten minutes, and not a tick sooner.
-const TURN_TICKS: u16 = 41;
+const TURN_TICKS: u8 = 41;
 /// Less than this share is not worth a change of direction: it is kept.
 pub(crate) const TRIFLE_SHARE: f64 = 0.05;
 /// A change of direction this soon after the last change is a reversal, in ticks …
-const REVERSAL_TICKS: u16 = 40;
+const REVERSAL_TICKS: u8 = 40;
 /// … and costs this share of the replicas for a tick: of candidates that cost nearly the same the calm one is taken.
 const REVERSAL_COST: f32 = 2.0;
 /// Scale-in happens once in this many ticks, a minute …
@@ -29,7 +31,7 @@ const COST_HALF_TICKS: f32 = 5760.0;
 /// After this many ticks a recent cost counts half: three hours.
 const RECENT_HALF_TICKS: f32 = 720.0;
 
-/// The highest of the last so many ticks, in six pieces: a fifth more than asked at most.
+/// The highest of the last so many ticks, in six pieces at most: a fifth more than asked, at least a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Hold {
     pub(super) pieces: [u16; Self::PIECES],
@@ -47,11 +49,13 @@ impl Hold {
         } else {
             self.pieces[0] = self.pieces[0].max(value);
         }
-        self.highest()
+        self.highest(ticks)
     }
 
-    pub(super) fn highest(&self) -> u16 {
-        self.pieces.iter().copied().max().unwrap_or(0)
+    /// The highest value of the time to hold.
+    pub(super) fn highest(&self, ticks: i64) -> u16 {
+        let pieces = usize::try_from(ticks).unwrap_or(0).saturating_add(1);
+        self.pieces.iter().take(pieces).copied().max().unwrap_or(0)
     }
 }
 
@@ -81,9 +85,9 @@ pub(super) struct Candidate {
     /// Replicas it would have asked for by now.
     pub(super) replicas: u16,
     /// Ticks since it added some.
-    pub(super) since_out: u16,
+    pub(super) since_out: u8,
     /// Ticks since it gave some back.
-    pub(super) since_in: u16,
+    pub(super) since_in: u8,
     /// Its decayed cost, in replica-ticks.
     pub(super) cost: f32,
     /// The same, forgotten sooner.

@@ -1,12 +1,12 @@
 //! The stored form of a [`Predictor`]: little-endian numbers one after the other, every list of a bounded length.
 
-use models::load::{Cell, LoadErrors, LoadHistory, METHODS};
+use models::load::{Cell, LoadErrors, LoadHistory, METHODS, Onset, Onsets};
 
 use super::candidate::{BLOCKS, Candidate, Hold};
 use super::{CANDIDATES, Predictor, Said, Wish};
 
 /// The form's number; another one is not read.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 /// Most forecasts that wait for what comes.
 const SAID_MAX: usize = 64;
 
@@ -93,20 +93,26 @@ impl Predictor {
         out.0.extend(parts.codes);
         out.count(parts.recent.len());
         parts.recent.iter().for_each(|v| out.f32(*v));
+        out.count(self.onsets.seen().len());
+        for onset in self.onsets.seen() {
+            out.u32(u32::try_from(self.last_tick - onset.tick).unwrap_or(u32::MAX));
+            out.f32(onset.peak);
+        }
         for errors in &self.errors {
             errors.counts().iter().for_each(|c| out.u16(*c));
         }
         out.count(self.said.len());
         for said in &self.said {
-            out.i64(said.tick);
+            // What is not due yet is younger than the longest delay.
+            out.u8(u8::try_from(self.last_tick - said.tick).unwrap_or(u8::MAX));
             said.loads.iter().for_each(|v| out.f32(*v));
             said.cells.iter().for_each(|c| out.u8(c.number()));
         }
         out.count(self.candidates.len());
         for candidate in &self.candidates {
             out.u16(candidate.replicas);
-            out.u16(candidate.since_out);
-            out.u16(candidate.since_in);
+            out.u8(candidate.since_out);
+            out.u8(candidate.since_in);
             out.f32(candidate.cost);
             out.f32(candidate.recent);
             candidate.blocks.iter().for_each(|b| out.u16(*b));
@@ -137,12 +143,18 @@ impl Predictor {
         let codes = input.list(bytes.len(), Reader::u8)?;
         let recent = input.list(bytes.len(), Reader::f32)?;
         let history = LoadHistory::from_parts(first_minute, last_minute, unit, codes, recent)?;
+        let onsets = input
+            .list(bytes.len(), |input| Some(Onset { tick: last_tick - i64::from(input.u32()?), peak: input.f32()? }))?;
+        let onsets = Onsets::from_seen(onsets)?;
         let errors = (0..METHODS.len())
             .map(|_| LoadErrors::from_counts((0..LoadErrors::COUNTS).map(|_| input.u16()).collect::<Option<_>>()?))
             .collect::<Option<_>>()?;
         let said = input.list(SAID_MAX, |input| {
-            let mut said =
-                Said { tick: input.i64()?, loads: [0.0; METHODS.len()], cells: [Cell::default(); METHODS.len()] };
+            let mut said = Said {
+                tick: last_tick - i64::from(input.u8()?),
+                loads: [0.0; METHODS.len()],
+                cells: [Cell::default(); METHODS.len()],
+            };
             for load in &mut said.loads {
                 *load = input.f32()?;
             }
@@ -154,8 +166,8 @@ impl Predictor {
         let candidates = input.list(CANDIDATES, |input| {
             let mut candidate = Candidate {
                 replicas: input.u16()?,
-                since_out: input.u16()?,
-                since_in: input.u16()?,
+                since_out: input.u8()?,
+                since_in: input.u8()?,
                 cost: input.f32()?,
                 recent: input.f32()?,
                 blocks: [0; BLOCKS],
@@ -182,8 +194,20 @@ impl Predictor {
             _ => Some(Wish { up: input.u32()?, keep: input.u32()?, soon: input.f32()?, chosen: input.u16()? }),
         };
         let is_whole = input.0.is_empty();
-        let read =
-            Self { last_tick, seen_ticks, history, errors, said, candidates, holds, measured, chosen, fell_back, wish };
+        let read = Self {
+            last_tick,
+            seen_ticks,
+            history,
+            onsets,
+            errors,
+            said,
+            candidates,
+            holds,
+            measured,
+            chosen,
+            fell_back,
+            wish,
+        };
         is_whole.then_some(read)
     }
 }

@@ -37,7 +37,7 @@ fn what_comes_every_hour_is_prepared_for() {
     // A forecast is believed up to four times the present load.
     let wish = planner.wish().expect("loads were seen");
     assert!(wish.up >= 10 && wish.soon > 700.0 && wish.soon <= 800.0, "{wish:?} {}", planner.words());
-    assert!(["surge", "day"].iter().any(|w| planner.words().starts_with(w)), "{}", planner.words());
+    assert!(["surge", "day", "onset"].iter().any(|w| planner.words().starts_with(w)), "{}", planner.words());
 }
 
 #[test]
@@ -112,6 +112,31 @@ fn property_07_a_crowd_is_answered_in_one_call() {
         let later = planner.wish().expect("loads were seen").up;
         assert!(later <= first, "{later} after {first}");
     }
+}
+
+#[test]
+fn what_comes_by_the_clock_is_waited_for_to_the_tick() {
+    // At one of two moments of every hour, three minutes each, four times the load.
+    let by_the_clock = |tick: i64| {
+        let hour = tick.div_euclid(TICKS_PER_HOUR);
+        let begin = if hour % 3 == 0 { 30 } else { 150 };
+        if (begin..begin + 12).contains(&tick.rem_euclid(TICKS_PER_HOUR)) { 3600.0 } else { 900.0 }
+    };
+    let mut planner = Predictor::new(0, &COSTS);
+    let hour = 60 * TICKS_PER_HOUR;
+    for tick in 0..hour + 130 {
+        feed(&mut planner, tick, Some(by_the_clock(tick)));
+    }
+    assert!(planner.words().starts_with("onset"), "{}", planner.words());
+    let again: Vec<Wish> = (130..170).filter_map(|tick| feed(&mut planner, hour + tick, Some(900.0))).collect();
+    let asked = |wish: &Wish| wish.up >= 30;
+    let kept = |wish: &Wish| wish.keep >= 30;
+    // Two minutes ahead it is asked for, three ticks early at most; and two ticks after the last moment, the sample's age, and
+    // half a minute it is not waited for any more.
+    let first = 130 + again.iter().position(asked).expect("it is prepared for");
+    let last = 130 + again.iter().rposition(kept).expect("it is waited for");
+    assert!((136..=141).contains(&first), "{first} {again:?}");
+    assert!((150..=165).contains(&last), "{last} {again:?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the load will be when capacity asked for now has come, by several simple methods.
 
 use super::history::LoadHistory;
+use super::onsets::Onsets;
 
 /// Time between values, in milliseconds.
 pub const TICK_MS: i64 = 15_000;
@@ -22,6 +23,10 @@ const DAYS_MEDIAN: usize = 3;
 const DAYS_SURGE: usize = 4;
 /// Hours whose highest is a surge that may come again.
 const HOURS_SURGE: i64 = 12;
+/// Hours …
+const HOURS_ONSET: i64 = 24;
+/// … and days whose onsets may come again; the first day is in the hours.
+const DAYS_ONSET: usize = 4;
 /// History without which nothing of the past's shape is believed, in minutes.
 const HISTORY_MIN: i64 = 1440;
 
@@ -30,8 +35,6 @@ const HISTORY_MIN: i64 = 1440;
 pub enum LoadMethod {
     /// The load stays as it is.
     Steady,
-    /// The slope of the last three minutes goes on.
-    Drift,
     /// The slope of the last minute goes on.
     Slope,
     /// The load moves as at this time of day: the median of three days.
@@ -40,22 +43,25 @@ pub enum LoadMethod {
     Surge,
     /// The load moves as a week ago.
     Week,
+    /// The load stays as it is, but where it rose at once at this very moment of several of the last hours or days it rises
+    /// again.
+    Onset,
 }
 
 /// All methods, in the order of [`outlook`]'s answers.
 pub const METHODS: [LoadMethod; 6] =
-    [LoadMethod::Steady, LoadMethod::Drift, LoadMethod::Slope, LoadMethod::Day, LoadMethod::Surge, LoadMethod::Week];
+    [LoadMethod::Steady, LoadMethod::Slope, LoadMethod::Day, LoadMethod::Surge, LoadMethod::Week, LoadMethod::Onset];
 
 impl LoadMethod {
     /// The word in reasons.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Steady => "steady",
-            Self::Drift => "drift",
             Self::Slope => "slope",
             Self::Day => "day",
             Self::Surge => "surge",
             Self::Week => "week",
+            Self::Onset => "onset",
         }
     }
 }
@@ -73,7 +79,13 @@ pub struct Outlook {
 /// `days` are the lags of the last seven days in minutes, 1440 each but for changes of the zone's offset.
 ///
 /// No method says less than the present load: a forecast only adds.
-pub fn outlook(history: &LoadHistory, tick: i64, delay_ticks: i64, days: &[i64; 7]) -> [Outlook; METHODS.len()] {
+pub fn outlook(
+    history: &LoadHistory,
+    onsets: &Onsets,
+    tick: i64,
+    delay_ticks: i64,
+    days: &[i64; 7],
+) -> [Outlook; METHODS.len()] {
     let now = history.mean_recent(2);
     let level = history.mean_recent((LEVEL_MINUTES * TICKS_PER_MINUTE) as usize);
     let past = Past { history, tick, delay_ticks, now, level };
@@ -82,14 +94,14 @@ pub fn outlook(history: &LoadHistory, tick: i64, delay_ticks: i64, days: &[i64; 
     let shaped = |shape: Option<Outlook>| shape.filter(|_| is_old).unwrap_or(plain);
     METHODS.map(|method| match method {
         LoadMethod::Steady => plain,
-        LoadMethod::Drift => past.slope(12, 0.8, 3.0),
-        LoadMethod::Slope => past.slope(4, 1.0, CLIP_HIGH),
+        LoadMethod::Slope => past.slope(),
         LoadMethod::Day => shaped(past.median(&days[..DAYS_MEDIAN])),
         LoadMethod::Surge => {
             let hours = (1..=HOURS_SURGE).map(|h| h * 60);
             shaped(past.highest(days[..DAYS_SURGE].iter().copied().chain(hours)))
         }
         LoadMethod::Week => shaped(past.highest(days[6..].iter().copied())),
+        LoadMethod::Onset => past.onset(onsets, days),
     })
 }
 
@@ -102,8 +114,9 @@ struct Past<'a> {
 }
 
 impl Past<'_> {
-    /// A straight line through the newest `count` values, damped.
-    fn slope(&self, count: usize, damping: f32, high: f32) -> Outlook {
+    /// A straight line through the values of the last minute.
+    fn slope(&self) -> Outlook {
+        let count = TICKS_PER_MINUTE as usize;
         let recent = self.history.recent();
         let tail = &recent[recent.len().saturating_sub(count)..];
         let middle = (tail.len() as f32 - 1.0) / 2.0;
@@ -116,7 +129,7 @@ impl Past<'_> {
         let slope = if across > 0.0 { up / across } else { 0.0 };
         let mean = self.history.mean_recent(count);
         let ahead = middle + (self.delay_ticks + LAG_TICKS) as f32;
-        let soon = (mean + slope * ahead * damping).clamp(self.now, high * self.now.max(0.0));
+        let soon = (mean + slope * ahead).clamp(self.now, CLIP_HIGH * self.now.max(0.0));
         Outlook { soon, later: soon }
     }
 
@@ -135,6 +148,18 @@ impl Past<'_> {
         // A profile may say less than now, within bounds; what is asked for never is less than what is measured.
         let clip = |factor: f32| (self.level * factor).clamp(CLIP_LOW * self.now, CLIP_HIGH * self.now).max(self.now);
         Outlook { soon: clip(soon), later: clip(later).max(clip(soon)) }
+    }
+
+    /// What rose at once rises again, to the same height. It is waited for until it would have been seen.
+    fn onset(&self, onsets: &Onsets, days: &[i64; 7]) -> Outlook {
+        let hours = (1..=HOURS_ONSET).map(|h| h * 60);
+        let minutes = days[1..DAYS_ONSET].iter().copied().chain(hours);
+        let lags: Vec<i64> = minutes.map(|minutes| minutes * TICKS_PER_MINUTE).collect();
+        let due = self.tick + LAG_TICKS + self.delay_ticks;
+        let expected = onsets.expected(self.tick, due + KEEP_MINUTES * TICKS_PER_MINUTE, &lags);
+        let clip = |peak: f32| peak.min(CLIP_HIGH * self.now).max(self.now);
+        let soon = expected.get((due - self.tick).unsigned_abs() as usize).copied().unwrap_or(0.0);
+        Outlook { soon: clip(soon), later: clip(expected.iter().copied().fold(0.0, f32::max)) }
     }
 
     fn median(&self, lags: &[i64]) -> Option<Outlook> {
