@@ -10,6 +10,7 @@ mod metadata;
 mod read;
 pub(crate) mod record;
 mod replay;
+mod sealed;
 mod series;
 mod shard;
 mod starts;

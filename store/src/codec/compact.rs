@@ -40,6 +40,11 @@ pub(crate) fn push_first(buffer: &mut Vec<u8>, time: i64, value: f64) -> State {
     State { time, distance: 0, bits: value.to_bits(), exponent: decimal::exponent(value, 0).unwrap_or(0) }
 }
 
+/// Time of the first sample of a chunk.
+pub(crate) fn first_time(chunk: &[u8]) -> Result<i64, CodecError> {
+    varint::Reader::new(chunk).signed()
+}
+
 /// Appends a further sample, whatever its time.
 pub(crate) fn push(buffer: &mut Vec<u8>, state: &mut State, time: i64, value: f64) {
     let distance = time.wrapping_sub(state.time);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vocab::{Labels, NativeHistogram, TimestampMs};
 
+use super::sealed::{SealedChunk, SealedChunks};
 use super::starts::StartSteps;
 use crate::codec::compact;
 
@@ -13,29 +14,21 @@ const CHUNK_SAMPLES_MAX: u32 = 120;
 /// So many late samples are kept sorted in a vector; then they become a chunk of their own.
 const LATE_SAMPLES_MAX: usize = 256;
 
-/// Least number of bytes by which a growing chunk's buffer grows: room for several usual samples.
-const CHUNK_GROWTH_MIN: usize = 48;
+/// Bytes for which a growing chunk's buffer has room at first: the first sample and a few usual ones.
+const CHUNK_BYTES_FIRST: usize = 32;
+
+/// Least number of bytes by which it grows.
+const CHUNK_GROWTH_MIN: usize = 16;
 
 /// Bytes that an allocation costs besides its content.
-const ALLOCATION_BYTES: usize = 16;
+pub(super) const ALLOCATION_BYTES: usize = 16;
 
 /// Bytes of a late sample in its vector.
 const LATE_BYTES: isize = 16;
 
-/// A finished chunk, shared with queries and with the flush that writes it into a block.
-#[derive(Debug, Clone)]
-pub(crate) struct SealedChunk {
-    pub(crate) min_time: TimestampMs,
-    pub(crate) max_time: TimestampMs,
-    pub(crate) num_samples: u32,
-    /// The flush it belongs to.
-    generation: u32,
-    pub(crate) bytes: Arc<[u8]>,
-}
-
+/// The chunk that grows.
 #[derive(Debug)]
 struct OpenChunk {
-    min_time: TimestampMs,
     num_samples: u32,
     generation: u32,
     state: compact::State,
@@ -64,7 +57,7 @@ pub(crate) struct Series {
     /// The generation in whose part of the log its labels stand.
     pub(crate) logged: u32,
     open: Option<Box<OpenChunk>>,
-    sealed: Vec<SealedChunk>,
+    sealed: SealedChunks,
     extra: Option<Box<Extra>>,
 }
 
@@ -129,19 +122,13 @@ impl Extra {
     }
 }
 
-impl SealedChunk {
-    fn heap_bytes(&self) -> isize {
-        (std::mem::size_of::<Self>() + ALLOCATION_BYTES + self.bytes.len()).cast_signed()
-    }
-}
-
 fn histogram_bytes(histogram: &NativeHistogram) -> isize {
     (histogram.heap_bytes() + 32).cast_signed()
 }
 
 impl Series {
     pub(crate) fn new(labels: Labels, generation: u32) -> Self {
-        Self { labels, newest: None, touched: generation, logged: 0, open: None, sealed: Vec::new(), extra: None }
+        Self { labels, newest: None, touched: generation, logged: 0, open: None, sealed: SealedChunks::default(), extra: None }
     }
 
     /// Time of the newest sample it ever had while it was in the head.
@@ -192,7 +179,7 @@ impl Series {
         {
             return extra.late.get(at).map(|s| s.1);
         }
-        let open = self.open.iter().filter(|c| c.min_time <= time).map(|c| c.bytes.as_slice());
+        let open = self.open.iter().filter(|c| c.min_time() <= time).map(|c| c.bytes.as_slice());
         let sealed = self.sealed.iter().rev().filter(|c| (c.min_time..=c.max_time).contains(&time)).map(|c| &*c.bytes);
         open.chain(sealed)
             .find_map(|bytes| {
@@ -241,18 +228,13 @@ impl Series {
         match &mut self.open {
             Some(open) => {
                 let before = open.heap_bytes();
-                if open.bytes.capacity() - open.bytes.len() < compact::SAMPLE_BYTES_MAX {
-                    // Doubling would leave a quarter of the head's memory unused.
-                    open.bytes.reserve_exact(CHUNK_GROWTH_MIN.max(open.bytes.len() / 4));
-                }
-                compact::push(&mut open.bytes, &mut open.state, time, value);
-                open.num_samples += 1;
+                open.push(time, value);
                 change + open.heap_bytes() - before
             }
             None => {
-                let mut bytes = Vec::with_capacity(CHUNK_GROWTH_MIN);
+                let mut bytes = Vec::with_capacity(CHUNK_BYTES_FIRST);
                 let state = compact::push_first(&mut bytes, time, value);
-                let open = Box::new(OpenChunk { min_time: time, num_samples: 1, generation, state, bytes });
+                let open = Box::new(OpenChunk { num_samples: 1, generation, state, bytes });
                 change += open.heap_bytes();
                 self.open = Some(open);
                 change
@@ -285,7 +267,7 @@ impl Series {
         let Some(open) = self.open.take() else { return 0 };
         let sealed = open.copy();
         let change = sealed.heap_bytes() - open.heap_bytes();
-        self.push_sealed(sealed);
+        self.sealed.push(sealed);
         change
     }
 
@@ -295,16 +277,8 @@ impl Series {
         let freed = LATE_BYTES * late.len().cast_signed();
         let Some(sealed) = seal_samples(&late, extra.late_generation) else { return 0 };
         let change = sealed.heap_bytes() - freed;
-        self.push_sealed(sealed);
-        change
-    }
-
-    /// A series has few finished chunks, and there are many series: room is made for one more at a time.
-    fn push_sealed(&mut self, sealed: SealedChunk) {
-        if self.sealed.len() == self.sealed.capacity() {
-            self.sealed.reserve_exact(1 + self.sealed.len() / 4);
-        }
         self.sealed.push(sealed);
+        change
     }
 
     /// Copies out what lies in a time range.
@@ -316,8 +290,8 @@ impl Series {
         out.chunks.reserve_exact(num_inside + usize::from(self.open.is_some()));
         out.chunks.extend(self.sealed.iter().filter(inside).cloned());
         if let Some(open) = &self.open
-            && open.min_time <= end
             && open.state.last().0 >= start
+            && open.min_time() <= end
         {
             out.chunks.push(open.copy());
         }
@@ -335,7 +309,7 @@ impl Series {
     /// Whether it may have samples in a time range: exact for late samples and histograms, by chunk for the others.
     pub(crate) fn touches(&self, start: TimestampMs, end: TimestampMs) -> bool {
         self.sealed.iter().any(|c| c.min_time <= end && c.max_time >= start)
-            || self.open.as_ref().is_some_and(|c| c.min_time <= end && c.state.last().0 >= start)
+            || self.open.as_ref().is_some_and(|c| c.state.last().0 >= start && c.min_time() <= end)
             || self.extra.as_ref().is_some_and(|e| {
                 e.late.iter().any(|s| s.0 >= start && s.0 <= end)
                     || e.histograms.iter().any(|h| h.0 >= start && h.0 <= end)
@@ -370,13 +344,7 @@ impl Series {
 
     /// Lets go of what a flush has written. Gives the change of its memory in bytes.
     pub(crate) fn drop_flushed(&mut self, generation: u32) -> isize {
-        let mut freed = 0;
-        self.sealed.retain(|c| {
-            let keep = c.generation > generation;
-            freed += if keep { 0 } else { c.heap_bytes() };
-            keep
-        });
-        self.sealed.shrink_to_fit();
+        let mut freed = self.sealed.drop_flushed(generation);
         if let Some(open) = self.open.take_if(|c| c.generation <= generation) {
             freed += open.heap_bytes();
         }
@@ -417,7 +385,7 @@ impl Series {
     /// Number of samples, oldest and newest time held; `None` without samples.
     pub(crate) fn extent(&self) -> Option<(u64, TimestampMs, TimestampMs)> {
         let sealed = self.sealed.iter().map(|c| (u64::from(c.num_samples), c.min_time, c.max_time));
-        let open = self.open.iter().map(|c| (u64::from(c.num_samples), c.min_time, c.state.last().0));
+        let open = self.open.iter().map(|c| (u64::from(c.num_samples), c.min_time(), c.state.last().0));
         let late = self.extra.iter().flat_map(|e| e.late.iter().map(|s| (1, s.0, s.0)));
         let histograms = self.extra.iter().flat_map(|e| e.histograms.iter().map(|h| (1, h.0, h.0)));
         sealed.chain(open).chain(late).chain(histograms).reduce(|a, b| (a.0 + b.0, a.1.min(b.1), a.2.max(b.2)))
@@ -431,9 +399,30 @@ impl Series {
 }
 
 impl OpenChunk {
+    /// Time of its first sample, which is not kept a second time.
+    fn min_time(&self) -> TimestampMs {
+        // What this process wrote it can read.
+        compact::first_time(&self.bytes).unwrap_or(TimestampMs::MIN)
+    }
+
+    fn push(&mut self, time: TimestampMs, value: f64) {
+        if self.bytes.capacity() - self.bytes.len() >= compact::SAMPLE_BYTES_MAX {
+            compact::push(&mut self.bytes, &mut self.state, time, value);
+        } else {
+            // Room for the longest sample, or doubling, would leave a third of the head's memory unused.
+            let mut sample = Vec::with_capacity(compact::SAMPLE_BYTES_MAX);
+            compact::push(&mut sample, &mut self.state, time, value);
+            if self.bytes.capacity() - self.bytes.len() < sample.len() {
+                self.bytes.reserve_exact(sample.len().max(CHUNK_GROWTH_MIN).max(self.bytes.len() / 4));
+            }
+            self.bytes.extend_from_slice(&sample);
+        }
+        self.num_samples += 1;
+    }
+
     fn copy(&self) -> SealedChunk {
         SealedChunk {
-            min_time: self.min_time,
+            min_time: self.min_time(),
             max_time: self.state.last().0,
             num_samples: self.num_samples,
             generation: self.generation,
