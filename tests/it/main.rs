@@ -10,6 +10,7 @@ mod kill9;
 mod lifecycle;
 mod memory_limit;
 mod odd_replica;
+mod one_build;
 mod safety;
 mod shared_catalog;
 mod tidy;

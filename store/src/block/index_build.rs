@@ -144,19 +144,17 @@ impl IndexBuilder {
         let names: Vec<&str> = names.into_iter().collect();
         let mut table = Vec::with_capacity(names.len());
         for names in names.chunks(NAMES_TOGETHER) {
-            let mut values: Vec<HashMap<&str, Vec<u32>>> = vec![HashMap::new(); names.len()];
+            let mut values: Vec<ValuesOfName<'_>> = names.iter().map(|_| ValuesOfName::default()).collect();
             for (id, (labels, _)) in (0u32..).zip(&self.series) {
                 for (name, value) in labels {
                     if let Some(at) = names.iter().position(|n| *n == name) {
-                        values[at].entry(value).or_default().push(id);
+                        values[at].push(id, value);
                     }
                 }
             }
             for (name, values) in names.iter().zip(values) {
-                let mut values: Vec<(&str, Vec<u32>)> = values.into_iter().collect();
-                values.sort_unstable_by_key(|v| v.0);
                 let start = bytes.len();
-                push_values_of_name(bytes, &values)?;
+                values.write(bytes)?;
                 table.push((*name, start, bytes.len() - start));
             }
         }
@@ -164,12 +162,63 @@ impl IndexBuilder {
     }
 }
 
+/// The values of a label and the series that have them. One list for all series and not one a value: of a label with a million values
+/// those would be as large as the head.
+#[derive(Debug, Default)]
+struct ValuesOfName<'a> {
+    numbers: HashMap<&'a str, u32>,
+    /// How many series each value has.
+    sizes: Vec<u32>,
+    /// Series that have the label, each with its value's number.
+    series: Vec<(u32, u32)>,
+}
+
+impl<'a> ValuesOfName<'a> {
+    fn push(&mut self, series: u32, value: &'a str) {
+        // There are no more values than series, so their numbers fit.
+        let next = self.sizes.len() as u32;
+        let number = *self.numbers.entry(value).or_insert(next);
+        if number == next {
+            self.sizes.push(0);
+        }
+        self.sizes[number as usize] += 1;
+        self.series.push((series, number));
+    }
+
+    /// Values in order, each with its series.
+    fn write(self, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+        let mut ends: Vec<usize> = Vec::with_capacity(self.sizes.len());
+        let mut begin = 0;
+        for size in &self.sizes {
+            ends.push(begin);
+            begin += *size as usize;
+        }
+        let mut grouped = vec![0; self.series.len()];
+        for (series, value) in self.series {
+            let at = &mut ends[value as usize];
+            grouped[*at] = series;
+            *at += 1;
+        }
+        let mut values: Vec<(&str, u32)> = self.numbers.into_iter().collect();
+        values.sort_unstable_by_key(|v| v.0);
+        let with_series = values.iter().map(|&(value, number)| {
+            let (end, size) = (ends[number as usize], self.sizes[number as usize] as usize);
+            (value, &grouped[end - size..end])
+        });
+        push_values_of_name(bytes, with_series)
+    }
+}
+
 /// Entries in runs that each begin with a whole value; behind them where the runs begin, so that one can be found by bisection.
-fn push_values_of_name(bytes: &mut Vec<u8>, values: &[(&str, Vec<u32>)]) -> Result<(), CodecError> {
+fn push_values_of_name<'a>(
+    bytes: &mut Vec<u8>,
+    values: impl ExactSizeIterator<Item = (&'a str, &'a [u32])>,
+) -> Result<(), CodecError> {
     let mut entries = Vec::new();
     let mut restarts: Vec<u32> = Vec::new();
     let mut previous = "";
-    for (index, (value, series)) in values.iter().enumerate() {
+    let num_values = values.len() as u64;
+    for (index, (value, series)) in values.enumerate() {
         if index % RESTART_VALUES == 0 {
             restarts.push(u32::try_from(entries.len()).map_err(|_| CodecError("a label has too many values"))?);
             previous = "";
@@ -178,7 +227,7 @@ fn push_values_of_name(bytes: &mut Vec<u8>, values: &[(&str, Vec<u32>)]) -> Resu
         previous = value;
         varint::push_bytes(&mut entries, &postings_bytes(series)?);
     }
-    varint::push(bytes, values.len() as u64);
+    varint::push(bytes, num_values);
     varint::push(bytes, entries.len() as u64);
     bytes.extend_from_slice(&entries);
     for restart in restarts {

@@ -14,14 +14,18 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::index::ChunkEntry;
 use crate::disk::DiskWriter;
 use crate::error::StoreError;
 
 /// Position of the payload column.
 const PAYLOAD_COLUMN: usize = 10;
 
-/// A row group is closed at about this many bytes of payload: what a writer holds in memory. Tests have small blocks of several.
+/// A row group is closed at about this many bytes: what a writer holds in memory. Tests have small blocks of several.
 const ROW_GROUP_BYTES: usize = if cfg!(test) { 64 << 10 } else { 8 << 20 };
+
+/// Bytes of a row besides its payload: a chunk of few samples has less in it than about it.
+const ROW_BYTES: usize = 64;
 
 /// Rows that are handed to the Parquet writer together.
 const BATCH_ROWS: usize = 1024;
@@ -80,7 +84,6 @@ pub(super) struct SamplesWriter {
     writer: ArrowWriter<DiskWriter>,
     columns: Columns,
     group_bytes: usize,
-    payload_lengths: Vec<u32>,
 }
 
 impl std::fmt::Debug for SamplesWriter {
@@ -102,13 +105,7 @@ impl SamplesWriter {
             .build();
         let writer = ArrowWriter::try_new(file, Arc::clone(&SCHEMA), Some(properties));
         let writer = writer.map_err(|source| StoreError::Parquet { path: path.to_owned(), source })?;
-        Ok(Self {
-            path: path.to_owned(),
-            writer,
-            columns: Columns::default(),
-            group_bytes: 0,
-            payload_lengths: Vec::new(),
-        })
+        Ok(Self { path: path.to_owned(), writer, columns: Columns::default(), group_bytes: 0 })
     }
 
     pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
@@ -125,8 +122,7 @@ impl SamplesWriter {
         columns.max.append_value(row.statistics[2]);
         columns.payload.append_value(row.payload);
         columns.num_rows += 1;
-        self.group_bytes += row.payload.len();
-        self.payload_lengths.push(u32::try_from(row.payload.len()).unwrap_or(u32::MAX));
+        self.group_bytes += ROW_BYTES + row.payload.len();
         if self.columns.num_rows >= BATCH_ROWS {
             self.write_batch()?;
         }
@@ -161,14 +157,14 @@ impl SamplesWriter {
         written.map_err(|source| StoreError::Parquet { path: self.path.clone(), source })
     }
 
-    /// Writes the rest; gives the offset of every payload and the file's length.
-    pub(super) fn finish(mut self) -> Result<(Vec<u64>, u64), StoreError> {
+    /// Writes the rest; sets the offset of every payload, whose lengths stand in `chunks`, and gives the file's length.
+    pub(super) fn finish(mut self, chunks: &mut [ChunkEntry]) -> Result<u64, StoreError> {
         self.write_batch()?;
         let metadata =
             self.writer.finish().map_err(|source| StoreError::Parquet { path: self.path.clone(), source })?;
-        let offsets = payload_offsets(&metadata, &self.payload_lengths)
+        set_offsets(&metadata, chunks)
             .ok_or_else(|| StoreError::damaged(&self.path, "its pages are not where they were written"))?;
-        Ok((offsets, self.writer.bytes_written() as u64))
+        Ok(self.writer.bytes_written() as u64)
     }
 }
 
@@ -186,9 +182,8 @@ pub(super) fn row_groups(path: &Path) -> Result<Vec<Range<u64>>, StoreError> {
 
 /// Where each payload's bytes begin. In an uncompressed PLAIN page of a column without nulls they stand one after the other, each
 /// behind its length in four bytes; what the page has before them is its header.
-fn payload_offsets(metadata: &ParquetMetaData, lengths: &[u32]) -> Option<Vec<u64>> {
-    let mut offsets = Vec::with_capacity(lengths.len());
-    let mut rest = lengths;
+fn set_offsets(metadata: &ParquetMetaData, chunks: &mut [ChunkEntry]) -> Option<()> {
+    let mut rest = chunks;
     let indexes = metadata.offset_index()?;
     for (group, index) in metadata.row_groups().iter().zip(indexes) {
         let num_rows = usize::try_from(group.num_rows()).ok()?;
@@ -196,19 +191,19 @@ fn payload_offsets(metadata: &ParquetMetaData, lengths: &[u32]) -> Option<Vec<u6
         let first_rows = pages.iter().map(|p| p.first_row_index).chain([group.num_rows()]);
         let ends: Vec<usize> = first_rows.map(usize::try_from).collect::<Result<_, _>>().ok()?;
         for (page, rows) in pages.iter().zip(ends.windows(2)) {
-            let (mine, others) = rest.split_at_checked(rows[1].checked_sub(rows[0])?)?;
+            let (mine, others) = rest.split_at_mut_checked(rows[1].checked_sub(rows[0])?)?;
             rest = others;
-            let body: u64 = mine.iter().map(|&length| 4 + u64::from(length)).sum();
+            let body: u64 = mine.iter().map(|chunk| 4 + u64::from(chunk.length)).sum();
             let page_end = u64::try_from(page.offset).ok()? + u64::try_from(page.compressed_page_size).ok()?;
             let mut at = page_end.checked_sub(body)?;
-            for &length in mine {
-                offsets.push(at + 4);
-                at += 4 + u64::from(length);
+            for chunk in mine {
+                chunk.offset = at + 4;
+                at += 4 + u64::from(chunk.length);
             }
         }
         if ends.last() != Some(&num_rows) {
             return None;
         }
     }
-    (rest.is_empty()).then_some(offsets)
+    rest.is_empty().then_some(())
 }

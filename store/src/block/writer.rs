@@ -189,11 +189,8 @@ impl BlockWriter {
         let (Some((min_time_ms, max_time_ms)), Some(samples)) = (self.times, self.samples.take()) else {
             return Ok(None);
         };
-        let (offsets, samples_bytes) = samples.finish()?;
-        let num_chunks = offsets.len() as u64;
-        for (entry, offset) in self.index.chunks_mut().iter_mut().zip(offsets) {
-            entry.offset = offset;
-        }
+        let samples_bytes = samples.finish(self.index.chunks_mut())?;
+        let num_chunks = self.index.chunks_mut().len() as u64;
         let path = self.dir.join(SAMPLES_FILE);
         self.samples_file.sync().map_err(|e| StoreError::io("sync", &path, e))?;
         let num_series = self.index.num_series() as u64;

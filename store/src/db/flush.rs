@@ -117,6 +117,8 @@ impl Flush {
                 writer.series(labels, &parts.samples(floats, histograms))?;
             }
         }
+        // The indexes are made now, which takes as much memory again.
+        drop(series);
         let mut written = Vec::new();
         for writer in writers.into_values() {
             written.extend(writer.finish()?);

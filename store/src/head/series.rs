@@ -128,7 +128,15 @@ fn histogram_bytes(histogram: &NativeHistogram) -> isize {
 
 impl Series {
     pub(crate) fn new(labels: Labels, generation: u32) -> Self {
-        Self { labels, newest: None, touched: generation, logged: 0, open: None, sealed: SealedChunks::default(), extra: None }
+        Self {
+            labels,
+            newest: None,
+            touched: generation,
+            logged: 0,
+            open: None,
+            sealed: SealedChunks::default(),
+            extra: None,
+        }
     }
 
     /// Time of the newest sample it ever had while it was in the head.
@@ -460,4 +468,25 @@ fn same_histogram(a: &Arc<NativeHistogram>, b: &Arc<NativeHistogram>) -> bool {
         bytes
     };
     Arc::ptr_eq(a, b) || a == b || bytes(a) == bytes(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_million_new_series_each_takes_little() {
+        assert!(std::mem::size_of::<Option<Series>>() <= 64);
+        assert!(std::mem::size_of::<OpenChunk>() <= 64);
+        let mut series = Series::new(Labels::empty(), 1);
+        let (begin, values) = (1_700_000_000_000, [0.123_456_789, 0.987_654_321, 0.5, 0.314_159]);
+        let taken: isize =
+            (0i64..).zip(values).map(|(n, v)| series.add(1, begin + n * 15_000, Value::Float(v), 0)).sum();
+        assert!(taken <= 144, "{taken} bytes for four samples of the longest form");
+        let snapshot = series.snapshot(0, i64::MAX);
+        let samples: Vec<_> =
+            compact::Decoder::new(&snapshot.chunks[0].bytes).map(|s| s.expect("written here")).collect();
+        let expect: Vec<_> = (0i64..).zip(values).map(|(n, v)| (begin + n * 15_000, v)).collect();
+        assert_eq!((samples, series.extent()), (expect, Some((4, begin, begin + 45_000))));
+    }
 }
