@@ -1,15 +1,17 @@
 // What stands around every page: rail, top bar, banner, dialogs and keys.
-import { useCallback, useEffect, useState, type ReactNode } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useState, type ReactNode } from 'react';
 import { useLocation } from '../router';
 import { useWords } from '../i18n';
 import { usePreference } from '../preferences';
 import { Banner } from './Banner';
-import { Help } from './Help';
 import { entryOf } from './nav';
 import { Palette } from './Palette';
 import { BottomBar, Rail } from './Rail';
 import { TopBar } from './TopBar';
 import { useKeys } from './useKeys';
+
+/** Few people open it, and it takes no typing. */
+const Help = lazy(() => import('./Help').then(({ Help: Page }) => ({ default: Page })));
 
 export type Overlay = 'palette' | 'help' | null;
 
@@ -42,7 +44,11 @@ export function Frame({ children }: { children: ReactNode }) {
       </div>
       <BottomBar />
       {overlay === 'palette' && <Palette onClose={close} onHelp={() => setOverlay('help')} />}
-      {overlay === 'help' && <Help onClose={close} />}
+      {overlay === 'help' && (
+        <Suspense fallback={null}>
+          <Help onClose={close} />
+        </Suspense>
+      )}
     </div>
   );
 }
