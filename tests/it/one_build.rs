@@ -61,5 +61,9 @@ fn what_the_tests_compiled_is_not_compiled_again_to_run() {
         .filter(|(_, hash)| !tested.contains(hash))
         .map(|(unit, _)| format!("{} {}", unit["pkg_id"], unit["features"]))
         .collect();
-    assert!(again.is_empty(), "{} are compiled twice, mostly because a test's dependency asks for a feature: {again:#?}", again.len());
+    assert!(
+        again.is_empty(),
+        "{} are compiled twice, mostly because a test's dependency asks for a feature: {again:#?}",
+        again.len()
+    );
 }
