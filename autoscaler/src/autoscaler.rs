@@ -18,7 +18,7 @@ use vocab::scaling::PolicyObject;
 use vocab::telemetry::Telemetry;
 use vocab::{Clock, MemoryPool, PortResult, TenantId};
 
-use crate::balance::BalanceLoop;
+use crate::balance::{BalanceLoop, BalancerViews};
 use crate::balancers::haproxy::HaproxyBackend;
 use crate::batches::Batches;
 use crate::board::Board;
@@ -145,7 +145,7 @@ impl Autoscaler {
             batches: Batches::default(),
             freeze_windows: RwLock::default(),
             meter: Meter::default(),
-            seats: RwLock::default(),
+            balancers: BalancerViews::default(),
             leaving: Leaving::default(),
             running: Default::default(),
             prepared: AsyncMutex::default(),
@@ -415,6 +415,7 @@ impl Autoscaler {
         config: &AutoscalerConfig,
         orchestrators: &BTreeMap<String, Arc<dyn Orchestrator>>,
     ) {
+        self.shared.balancers.clear();
         for balancer in &config.balancers {
             let Some(orchestrator) = orchestrators.get(balancer.orchestrator.as_str()) else { continue };
             let backend = HaproxyBackend::new(

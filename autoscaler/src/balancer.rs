@@ -29,8 +29,8 @@ pub trait Balancer: Send + Sync + Debug {
     /// `haproxy` …
     fn kind(&self) -> &'static str;
 
-    /// The backend, for people.
-    fn backend(&self) -> &str;
+    /// The backend and where it stands, for people, and to tell it from that of another balancer.
+    fn place(&self) -> &str;
 
     /// Brings the balancer in line with the replicas: ready ones are added, leaving ones drained and then removed, and the
     /// last one that serves is never taken away. Can be called at any time, any number of times; `now` is monotonic.

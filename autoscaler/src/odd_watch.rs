@@ -181,7 +181,7 @@ impl OddWatch {
         let errors = observer.ask_by(&self.policy, &self.watch.errors_query, "server").await?;
         let latency = observer.ask_by(&self.policy, &self.watch.latency_query, "server").await?;
         let state = self.orchestrator.state(&self.policy.service).await.map_err(|e| chain(&e))?;
-        let seats = self.shared.seats.read().get(&self.policy.service).cloned().unwrap_or_default();
+        let seats = self.shared.balancers.seats(&self.policy.service);
         let of = |list: &[(String, f64)], server: &str| list.iter().find(|(s, _)| s == server).map(|(_, value)| *value);
         let samples = seats
             .iter()

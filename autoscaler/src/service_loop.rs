@@ -20,7 +20,7 @@ use vocab::scaling::{ScaledService, ScalingDecision, ScalingMode};
 use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 
 use self::carry_out::Unsure;
-use crate::balance::Seats;
+use crate::balance::BalancerViews;
 use crate::batches::Batches;
 use crate::board::Board;
 use crate::capacity::Learner;
@@ -65,8 +65,8 @@ pub(crate) struct Shared {
     pub(crate) batches: Batches,
     pub(crate) freeze_windows: RwLock<Vec<FreezeWindow>>,
     pub(crate) meter: Meter,
-    /// Who sits where at the balancers: by service, server and replica.
-    pub(crate) seats: Seats,
+    /// Who sits where at the balancers, and who carries no load any more.
+    pub(crate) balancers: BalancerViews,
     /// What the balancers drain because it is replaced.
     pub(crate) leaving: Leaving,
     /// What orchestrators run now.

@@ -127,7 +127,7 @@ impl ScalingView for View {
         if *tenant != self.shared.tenant {
             return None;
         }
-        let seats = self.shared.seats.read().get(service).cloned().unwrap_or_default();
+        let seats = self.shared.balancers.seats(service);
         let mut running = self.shared.running.of(service, &seats, self.shared.clock.now_ms())?;
         for replica in &mut running {
             replica.leaving |= self.shared.leaving.holds(service, &replica.id);

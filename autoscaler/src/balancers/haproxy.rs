@@ -34,6 +34,8 @@ use crate::orchestrator::Replica;
 pub struct HaproxyBackend {
     endpoint: Endpoint,
     backend: String,
+    /// The backend and the endpoint, for people.
+    place: String,
     prefix: String,
     drain_timeout: Duration,
     /// Since when (monotonic) each slot drains.
@@ -44,8 +46,8 @@ impl HaproxyBackend {
     /// A backend whose slots are called `<prefix>1`, `<prefix>2` …; a slot is emptied after `drain_timeout` even if sessions
     /// are still open.
     pub fn new(endpoint: Endpoint, backend: &str, prefix: &str, drain_timeout: Duration) -> Self {
-        let (backend, prefix) = (backend.to_owned(), prefix.to_owned());
-        Self { endpoint, backend, prefix, drain_timeout, draining: Mutex::default() }
+        let (backend, prefix, place) = (backend.to_owned(), prefix.to_owned(), format!("{backend} at {endpoint}"));
+        Self { endpoint, backend, place, prefix, drain_timeout, draining: Mutex::default() }
     }
 
     /// Reads the slots: where they point, how they are, how many sessions they have.
@@ -88,8 +90,8 @@ impl Balancer for HaproxyBackend {
         "haproxy"
     }
 
-    fn backend(&self) -> &str {
-        &self.backend
+    fn place(&self) -> &str {
+        &self.place
     }
 
     async fn reconcile(&self, replicas: &[Replica], now: Duration) -> Result<Reconciled, BalancerError> {

@@ -86,7 +86,7 @@ impl Gateway {
             self.store.put(&[("__name__", "errors"), ("server", server)], self.clock.now_ms(), own);
             self.store.put(&[("__name__", "latency"), ("server", server)], self.clock.now_ms(), 0.02);
         }
-        self.shared.seats.write().insert("web".into(), seats);
+        self.shared.balancers.note("web", "gateway", seats, Vec::new());
         watch.turn().await.expect("looked");
     }
 
