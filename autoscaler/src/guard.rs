@@ -72,9 +72,9 @@ pub(crate) fn guard(
     // The windows see every need within bounds, held or not: what was needed is what they remember.
     let planned = chain.to.clamp(policy.min, policy.max);
     let mut need = planned;
-    if state.predictor.is_some() && recommendation.unknown.is_empty() {
-        // What was only planned is held by the plan, as long as it says. A doubted fall leaves what was needed before.
-        let of_others = observation.outside.floored(0).0.max(fall.map_or(0, |fall| fall.needed));
+    if state.predictor.is_some() && recommendation.unknown.is_empty() && fall.is_none() {
+        // What was only planned is held by the plan, as long as it says.
+        let of_others = observation.outside.floored(0).0;
         need = recommendation.measured.unwrap_or(need).max(of_others).clamp(policy.min, policy.max);
     }
     windows(&mut chain, policy, state, current, (need, planned), now);
