@@ -261,9 +261,7 @@ impl Autoscaler {
             }
             let cancel = running.cancel.child_token();
             let Some(orchestrator) = self.orchestrator_of(running, policy, &cancel) else { continue };
-            if let Some(watch) = &policy.operations.odd_replica {
-                let (orchestrator, shared) = (Arc::clone(&orchestrator), Arc::clone(&self.shared));
-                let watch = OddWatch::new(policy.clone(), watch.clone(), orchestrator, shared);
+            for watch in self.odd_watches(running, policy) {
                 running.tasks.spawn(watch.run(cancel.clone()));
             }
             // Rounds of many services are spread over their interval.
@@ -272,6 +270,19 @@ impl Autoscaler {
             let task = running.tasks.spawn(rounds);
             running.services.insert(policy.service.clone(), Scaled { policy: policy.clone(), cancel, task });
         }
+    }
+
+    /// Those who look for a policy's odd replicas: one in each cluster that runs its service.
+    fn odd_watches(&self, running: &Running, policy: &Policy) -> Vec<OddWatch> {
+        let Some(watch) = &policy.operations.odd_replica else { return Vec::new() };
+        let shares = policy.operations.placement.iter().flat_map(|p| &p.shares);
+        let placed: Vec<&str> = shares.map(|s| s.orchestrator.as_str()).collect();
+        let names = if placed.is_empty() { vec![policy.orchestrator.as_str()] } else { placed };
+        let found = names.into_iter().filter_map(|name| Some((name, running.orchestrators.get(name)?)));
+        let watch = |(name, orchestrator): (&str, &Arc<dyn Orchestrator>)| {
+            OddWatch::new(policy.clone(), watch.clone(), Arc::clone(orchestrator), name, Arc::clone(&self.shared))
+        };
+        found.map(watch).collect()
     }
 
     /// What runs a policy's service: one orchestrator, or several as one.
@@ -428,6 +439,7 @@ impl Autoscaler {
                 service: balancer.service.clone(),
                 balancer: Arc::new(backend),
                 orchestrator: Arc::clone(orchestrator),
+                orchestrator_name: balancer.orchestrator.clone(),
                 interval: balancer.interval,
                 shared: Arc::clone(&self.shared),
             };

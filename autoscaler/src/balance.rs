@@ -17,12 +17,22 @@ use crate::service_loop::Shared;
 pub(crate) struct BalancerViews(RwLock<HashMap<String, BTreeMap<String, BalancerView>>>);
 
 /// What one balancer says of a service.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct BalancerView {
+    /// Where the replicas run that it spreads load over.
+    orchestrator: String,
     /// Servers and the replicas behind them.
     seats: Vec<(String, String)>,
     /// Leaving replicas that carry no load here.
     drained: Vec<String>,
+}
+
+/// A server and the replica behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) server: String,
+    pub(crate) orchestrator: String,
+    pub(crate) replica: String,
 }
 
 impl BalancerViews {
@@ -31,30 +41,42 @@ impl BalancerViews {
         self.0.write().clear();
     }
 
-    /// Takes note of what a balancer has found and done.
-    pub(crate) fn note(&self, service: &str, balancer: &str, seats: Vec<(String, String)>, drained: Vec<String>) {
-        let mut views = self.0.write();
-        views.entry(service.to_owned()).or_default().insert(balancer.to_owned(), BalancerView { seats, drained });
+    /// Takes note of what a balancer has found and done with the replicas that an orchestrator runs.
+    pub(crate) fn note(
+        &self,
+        service: &str,
+        orchestrator: &str,
+        balancer: &str,
+        seats: Vec<(String, String)>,
+        drained: Vec<String>,
+    ) {
+        let view = BalancerView { orchestrator: orchestrator.to_owned(), seats, drained };
+        self.0.write().entry(service.to_owned()).or_default().insert(balancer.to_owned(), view);
     }
 
     /// The servers of a service with the replica behind each. One that has different replicas at different balancers is left out:
     /// what is counted under its name is of several.
-    pub(crate) fn seats(&self, service: &str) -> Vec<(String, String)> {
+    pub(crate) fn seats(&self, service: &str) -> Vec<Seat> {
         let views = self.0.read();
-        let mut known: BTreeMap<&String, Option<&String>> = BTreeMap::new();
-        for (server, replica) in views.get(service).into_iter().flat_map(BTreeMap::values).flat_map(|v| &v.seats) {
-            let same = known.entry(server).or_insert(Some(replica));
-            *same = same.filter(|before| *before == replica);
+        let mut known: BTreeMap<&str, Option<Seat>> = BTreeMap::new();
+        for view in views.get(service).into_iter().flat_map(BTreeMap::values) {
+            for (server, replica) in &view.seats {
+                let (orchestrator, replica) = (view.orchestrator.clone(), replica.clone());
+                let seat = Seat { server: server.clone(), orchestrator, replica };
+                let same = known.entry(server).or_insert_with(|| Some(seat.clone()));
+                *same = same.take().filter(|before| *before == seat);
+            }
         }
-        known.into_iter().filter_map(|(server, replica)| Some((server.clone(), replica?.clone()))).collect()
+        known.into_values().flatten().collect()
     }
 
-    /// The leaving replicas that carry no load at any balancer.
-    fn drained(&self, service: &str) -> Vec<String> {
+    /// The leaving replicas of an orchestrator that carry no load at any of its balancers.
+    pub(crate) fn drained(&self, service: &str, orchestrator: &str) -> Vec<String> {
         let views = self.0.read();
-        let Some(views) = views.get(service) else { return Vec::new() };
-        let first = views.values().next().into_iter().flat_map(|v| &v.drained);
-        first.filter(|id| views.values().all(|v| v.drained.contains(id))).cloned().collect()
+        let of_service = views.get(service).into_iter().flat_map(BTreeMap::values);
+        let own: Vec<&BalancerView> = of_service.filter(|v| v.orchestrator == orchestrator).collect();
+        let Some(first) = own.first() else { return Vec::new() };
+        first.drained.iter().filter(|id| own.iter().all(|v| v.drained.contains(id))).cloned().collect()
     }
 }
 
@@ -64,6 +86,8 @@ pub(crate) struct BalanceLoop {
     pub(crate) service: String,
     pub(crate) balancer: Arc<dyn Balancer>,
     pub(crate) orchestrator: Arc<dyn Orchestrator>,
+    /// The name under which the orchestrator is configured.
+    pub(crate) orchestrator_name: String,
     pub(crate) interval: Duration,
     /// Where it is written who sits where, and what is to be drained.
     pub(crate) shared: Arc<Shared>,
@@ -99,20 +123,19 @@ impl BalanceLoop {
         // While the orchestrator is silent the backend stays as it is.
         let mut state = self.orchestrator.state(&self.service).await.map_err(|error| chain(&error))?;
         let told: Vec<String> = state.replicas.iter().filter(|r| r.leaving).map(|r| r.id.clone()).collect();
-        shared.leaving.mark(&self.service, &mut state.replicas);
+        shared.leaving.mark(&self.service, &self.orchestrator_name, &mut state.replicas);
         let mut reconciled = self.balancer.reconcile(&state.replicas, now).await.map_err(|error| {
             shared.metrics.error("balancer.reconcile");
             chain(&error)
         })?;
-        shared.leaving.note(&self.service, self.balancer.place(), &reconciled.drained);
-        let drained = std::mem::take(&mut reconciled.drained);
-        shared.balancers.note(&self.service, self.balancer.place(), std::mem::take(&mut reconciled.seats), drained);
+        let (seats, drained) = (std::mem::take(&mut reconciled.seats), std::mem::take(&mut reconciled.drained));
+        shared.balancers.note(&self.service, &self.orchestrator_name, self.balancer.place(), seats, drained);
         for change in &reconciled.changes {
             tracing::info!(service = self.service, backend = self.balancer.place(), "{change}");
             shared.metrics.balancer_changes.get_or_create(&vec![("service", self.service.clone())]).inc();
         }
         // What the orchestrator does not know of yet is ended by whoever had it drained.
-        let mut free = shared.balancers.drained(&self.service);
+        let mut free = shared.balancers.drained(&self.service, &self.orchestrator_name);
         free.retain(|id| told.contains(id));
         if !free.is_empty() {
             self.orchestrator.release(&self.service, &free).await;
@@ -133,34 +156,48 @@ impl BalanceLoop {
 mod tests {
     use super::*;
 
-    fn seat(server: &str, replica: &str) -> (String, String) {
-        (server.to_owned(), replica.to_owned())
+    fn seat(server: &str, orchestrator: &str, replica: &str) -> Seat {
+        Seat { server: server.to_owned(), orchestrator: orchestrator.to_owned(), replica: replica.to_owned() }
+    }
+
+    fn note(views: &BalancerViews, orchestrator: &str, balancer: &str, seats: &[(&str, &str)], drained: &[&str]) {
+        let seats = seats.iter().map(|(server, replica)| ((*server).to_owned(), (*replica).to_owned())).collect();
+        views.note("web", orchestrator, balancer, seats, drained.iter().map(|id| (*id).to_owned()).collect());
     }
 
     #[test]
     fn a_server_means_one_replica_or_is_left_out() {
         let views = BalancerViews::default();
         assert_eq!(views.seats("web"), []);
-        let note = |balancer, seats| views.note("web", balancer, seats, Vec::new());
-        note("web at /run/north.sock", vec![seat("web1", "a"), seat("web2", "b"), seat("web3", "c")]);
-        note("web at /run/south.sock", vec![seat("web1", "a"), seat("web2", "c"), seat("web4", "b")]);
-        assert_eq!(views.seats("web"), [seat("web1", "a"), seat("web3", "c"), seat("web4", "b")]);
-        note("web at /run/south.sock", vec![seat("web2", "b")]);
-        assert_eq!(views.seats("web"), [seat("web1", "a"), seat("web2", "b"), seat("web3", "c")]);
+        let (north, south) = ("web at /run/north.sock", "web at /run/south.sock");
+        note(&views, "swarm", north, &[("web1", "a"), ("web2", "b"), ("web3", "c")], &[]);
+        note(&views, "swarm", south, &[("web1", "a"), ("web2", "c"), ("web4", "b")], &[]);
+        let seats = [seat("web1", "swarm", "a"), seat("web3", "swarm", "c"), seat("web4", "swarm", "b")];
+        assert_eq!(views.seats("web"), seats);
+        note(&views, "swarm", south, &[("web2", "b")], &[]);
+        let seats = [seat("web1", "swarm", "a"), seat("web2", "swarm", "b"), seat("web3", "swarm", "c")];
+        assert_eq!(views.seats("web"), seats);
+        // Another cluster's replica is another one, even under the same name.
+        note(&views, "nomad", south, &[("web2", "b"), ("east1", "a")], &[]);
+        let seats = [seat("east1", "nomad", "a"), seat("web1", "swarm", "a"), seat("web3", "swarm", "c")];
+        assert_eq!(views.seats("web"), seats);
         assert_eq!(views.seats("db"), []);
     }
 
     #[test]
     fn a_replica_is_let_go_once_no_balancer_sends_it_anything() {
         let views = BalancerViews::default();
-        let note = |balancer, drained: &[&str]| {
-            views.note("web", balancer, Vec::new(), drained.iter().map(|id| (*id).to_owned()).collect());
-        };
-        note("north", &["a", "b"]);
-        assert_eq!(views.drained("web"), ["a", "b"]);
-        note("south", &["b"]);
-        assert_eq!(views.drained("web"), ["b"]);
-        note("north", &[]);
-        assert_eq!((views.drained("web"), views.drained("db")), (vec![], vec![]));
+        note(&views, "swarm", "north", &[], &["a", "b"]);
+        assert_eq!(views.drained("web", "swarm"), ["a", "b"]);
+        note(&views, "swarm", "south", &[], &["b"]);
+        assert_eq!(views.drained("web", "swarm"), ["b"]);
+        // A balancer of another cluster knows nothing of it.
+        note(&views, "nomad", "east", &[], &["z"]);
+        assert_eq!(
+            (views.drained("web", "swarm"), views.drained("web", "nomad")),
+            (vec!["b".into()], vec!["z".into()])
+        );
+        note(&views, "swarm", "north", &[], &[]);
+        assert_eq!((views.drained("web", "swarm"), views.drained("db", "swarm")), (vec![], vec![]));
     }
 }

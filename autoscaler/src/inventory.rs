@@ -13,6 +13,7 @@ use vocab::entity::{Entity, EntityKind};
 use vocab::error::chain;
 use vocab::scaling::RunningReplica;
 
+use crate::balance::Seat;
 use crate::orchestrator::{Orchestrator, Replica, ServiceState};
 use crate::service_loop::Shared;
 
@@ -45,12 +46,7 @@ impl Running {
     }
 
     /// The replicas of a service with their servers at the balancer; `None` when it is not known, or not any more.
-    pub(crate) fn of(
-        &self,
-        service: &str,
-        seats: &[(String, String)],
-        now_ms: TimestampMs,
-    ) -> Option<Vec<RunningReplica>> {
+    pub(crate) fn of(&self, service: &str, seats: &[Seat], now_ms: TimestampMs) -> Option<Vec<RunningReplica>> {
         let services = self.services.read();
         let said = services.get(service)?;
         if said.values().any(|(at_ms, _)| now_ms.saturating_sub(*at_ms) > CURRENT_MS) {
@@ -61,7 +57,7 @@ impl Running {
             address: replica.address.map(|a| a.to_string()).unwrap_or_default(),
             ready: replica.ready,
             leaving: replica.leaving,
-            server: seats.iter().find(|seat| seat.1 == replica.id).map(|seat| seat.0.clone()).unwrap_or_default(),
+            servers: seats.iter().filter(|s| s.replica == replica.id).map(|s| s.server.clone()).collect(),
         };
         Some(said.values().flat_map(|(_, replicas)| replicas.iter().map(shown)).collect())
     }
@@ -137,10 +133,7 @@ async fn round(orchestrator: &dyn Orchestrator, shared: &Shared) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn replica(id: &str) -> Replica {
-        Replica { id: id.to_owned(), ready: true, ..Replica::default() }
-    }
+    use crate::tests::replica;
 
     #[test]
     fn what_runs_now_is_what_all_orchestrators_said_lately() {
@@ -150,9 +143,15 @@ mod tests {
         running.replace("swarm/a", 1_000, vec![("web".into(), vec![replica("web-1"), replica("web-2")])]);
         running.replace("process/b", 2_000, vec![("web".into(), vec![replica("web-9")]), ("db".into(), Vec::new())]);
         assert_eq!(ids(3_000), Some(vec!["web-9".into(), "web-1".into(), "web-2".into()]));
-        let seats = [("web1".to_owned(), "web-2".to_owned()), ("web2".to_owned(), "web-7".to_owned())];
-        let servers: Vec<_> = running.of("web", &seats, 3_000).expect("known").into_iter().map(|r| r.server).collect();
-        assert_eq!(servers, ["", "", "web1"]);
+        let seats = [("web1", "web-2"), ("web2", "web-7"), ("south4", "web-2")];
+        let seats = seats.map(|(server, replica)| Seat {
+            server: server.into(),
+            orchestrator: "swarm".into(),
+            replica: replica.into(),
+        });
+        let shown = running.of("web", &seats, 3_000).expect("known");
+        let servers: Vec<String> = shown.iter().map(|r| r.servers.join(" ")).collect();
+        assert_eq!(servers, ["", "", "web1 south4"]);
         // One that is gone leaves at once; one whose orchestrator is silent does not.
         running.replace("swarm/a", 6_000, vec![("web".into(), vec![replica("web-1")])]);
         assert_eq!(ids(6_000), Some(vec!["web-9".into(), "web-1".into()]));

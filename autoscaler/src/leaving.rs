@@ -3,7 +3,8 @@
 //! What leaves is written down in the catalog, so that every process has its balancers drain it, whoever decides, and so that a
 //! successor ends what another process began.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(crate) const STAGE_MAX: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Departure {
     pub(crate) service: String,
+    /// What runs it.
+    pub(crate) orchestrator: String,
     pub(crate) replica: String,
     /// When the replica was started: another one may come back under its name.
     pub(crate) started_at_ms: Option<TimestampMs>,
@@ -67,65 +70,56 @@ impl Departure {
     }
 }
 
-/// A replica that is drained, and whether it is, by balancer.
-#[derive(Debug, Default)]
-struct Drained {
-    replica: String,
-    at: BTreeMap<String, bool>,
-}
-
-/// What the balancers of this process drain: one replica of a service at most.
+/// What the balancers of this process drain: one replica of a service at most, by service, with what runs it.
 #[derive(Debug, Default)]
 pub(crate) struct Leaving {
-    services: Mutex<HashMap<String, Drained>>,
+    replicas: Mutex<HashMap<String, (String, String)>>,
 }
 
 impl Leaving {
-    /// Has a replica drained from now on.
-    pub(crate) fn drain(&self, service: &str, replica: &str) {
-        let mut services = self.services.lock();
-        if services.get(service).is_none_or(|d| d.replica != replica) {
-            let drained = Drained { replica: replica.to_owned(), at: BTreeMap::new() };
-            services.insert(service.to_owned(), drained);
+    /// Has a replica drained from now on, unless one of the service leaves already.
+    pub(crate) fn begin(&self, service: &str, orchestrator: &str, replica: &str) -> bool {
+        match self.replicas.lock().entry(service.to_owned()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert((orchestrator.to_owned(), replica.to_owned()));
+                true
+            }
         }
+    }
+
+    /// Has a replica drained that was written down before.
+    pub(crate) fn drain(&self, service: &str, orchestrator: &str, replica: &str) {
+        self.replicas.lock().insert(service.to_owned(), (orchestrator.to_owned(), replica.to_owned()));
     }
 
     /// Lets the service's replicas be, or be gone.
     pub(crate) fn end(&self, service: &str) {
-        self.services.lock().remove(service);
+        self.replicas.lock().remove(service);
     }
 
-    /// Drains these, and no others: (service, replica).
-    fn only(&self, wanted: &[(String, String)]) {
-        self.services.lock().retain(|service, _| wanted.iter().any(|(s, _)| s == service));
-        for (service, replica) in wanted {
-            self.drain(service, replica);
-        }
+    /// Drains these, and no others: orchestrators and replicas by service.
+    fn only(&self, wanted: HashMap<String, (String, String)>) {
+        *self.replicas.lock() = wanted;
+    }
+
+    /// Whether one of the service leaves.
+    pub(crate) fn has_one(&self, service: &str) -> bool {
+        self.replicas.lock().contains_key(service)
     }
 
     /// Whether a replica is drained, or to be.
     pub(crate) fn holds(&self, service: &str, replica: &str) -> bool {
-        self.services.lock().get(service).is_some_and(|d| d.replica == replica)
+        self.replicas.lock().get(service).is_some_and(|(_, drained)| drained == replica)
     }
 
-    /// Shows a balancer the one that it is to drain.
-    pub(crate) fn mark(&self, service: &str, replicas: &mut [Replica]) {
-        if let Some(drained) = self.services.lock().get(service) {
-            replicas.iter_mut().filter(|r| r.id == drained.replica).for_each(|r| r.leaving = true);
+    /// Shows an orchestrator's balancer the one that it is to drain.
+    pub(crate) fn mark(&self, service: &str, orchestrator: &str, replicas: &mut [Replica]) {
+        if let Some((place, drained)) = self.replicas.lock().get(service)
+            && place == orchestrator
+        {
+            replicas.iter_mut().filter(|r| r.id == *drained).for_each(|r| r.leaving = true);
         }
-    }
-
-    /// Takes note of what a balancer has drained.
-    pub(crate) fn note(&self, service: &str, balancer: &str, drained: &[String]) {
-        if let Some(known) = self.services.lock().get_mut(service) {
-            let is_drained = drained.contains(&known.replica);
-            known.at.insert(balancer.to_owned(), is_drained);
-        }
-    }
-
-    /// Whether every balancer that spoke since has drained the service's replica, and one has.
-    pub(crate) fn is_drained(&self, service: &str) -> bool {
-        self.services.lock().get(service).is_some_and(|d| !d.at.is_empty() && d.at.values().all(|done| *done))
     }
 }
 
@@ -154,9 +148,9 @@ async fn take_over(shared: &Shared) -> PortResult<()> {
     let departures = kept.into_iter().filter_map(|d| serde_json::from_value::<Departure>(d.value).ok());
     // What nobody looks after any more is not drained for ever.
     let current = departures.filter(|d| now.saturating_sub(d.since_ms) <= ms(STAGE_MAX));
-    let wanted: Vec<(String, String)> = current.map(|d| (d.service, d.replica)).collect();
+    let wanted = current.map(|d| (d.service, (d.orchestrator, d.replica))).collect();
     if shared.leader.fence().is_none() {
-        shared.leaving.only(&wanted);
+        shared.leaving.only(wanted);
     }
     Ok(())
 }
@@ -166,30 +160,22 @@ mod tests {
     use vocab::testing::{MemCatalog, MemStore, SimClock};
 
     use super::*;
-    use crate::tests::shared;
-
-    fn replica(id: &str) -> Replica {
-        Replica { id: id.to_owned(), ready: true, ..Replica::default() }
-    }
+    use crate::tests::{replica, shared};
 
     #[test]
-    fn a_replica_is_drained_once_every_balancer_says_so() {
+    fn one_replica_of_a_service_is_drained() {
         let leaving = Leaving::default();
-        leaving.drain("web", "web.1");
+        assert!(!leaving.has_one("web") && leaving.begin("web", "swarm", "web.1"));
+        assert!(!leaving.begin("web", "nomad", "web.2"), "one at a time, over all clusters");
         let mut seen = [replica("web.1"), replica("web.2")];
-        leaving.mark("db", &mut seen);
-        assert!(!seen[0].leaving, "another service");
-        leaving.mark("web", &mut seen);
+        leaving.mark("db", "swarm", &mut seen);
+        leaving.mark("web", "nomad", &mut seen);
+        assert!(!seen[0].leaving, "another service, and another cluster");
+        leaving.mark("web", "swarm", &mut seen);
         assert_eq!((seen[0].leaving, seen[1].leaving), (true, false));
-        assert!(!leaving.is_drained("web"), "nobody has said so");
-        leaving.note("web", "north", &["web.1".to_owned()]);
-        leaving.note("web", "south", &["web.7".to_owned()]);
-        assert!(!leaving.is_drained("web"), "south has not");
-        leaving.note("web", "south", &["web.1".to_owned()]);
-        leaving.drain("web", "web.1");
-        assert!(leaving.is_drained("web") && !leaving.is_drained("db"));
-        leaving.drain("web", "web.2");
-        assert!(!leaving.is_drained("web") && leaving.holds("web", "web.2") && !leaving.holds("web", "web.1"));
+        leaving.drain("web", "nomad", "web.2");
+        assert!(leaving.holds("web", "web.2") && !leaving.holds("web", "web.1") && !leaving.holds("db", "web.2"));
+        assert!(leaving.has_one("web") && !leaving.has_one("db"));
         leaving.end("web");
         assert!(!leaving.holds("web", "web.2"));
     }
@@ -198,6 +184,7 @@ mod tests {
     fn another_one_under_the_same_name_is_another_one() {
         let departure = |started_at_ms| Departure {
             service: "db".into(),
+            orchestrator: "kubernetes".into(),
             replica: "db-0".into(),
             started_at_ms,
             reason: String::new(),
@@ -220,24 +207,25 @@ mod tests {
         let shared = shared(&clock, &MemStore::new(), &catalog, "second");
         let departure = |service: &str| Departure {
             service: service.into(),
+            orchestrator: "swarm".into(),
             replica: "r1".into(),
             started_at_ms: Some(5),
             reason: String::new(),
             since_ms: 1_700_000_000_000,
             told: false,
         };
-        departure("web").save(catalog.as_ref(), "local/web").await.expect("kept");
-        departure("api").save(catalog.as_ref(), "local/api").await.expect("kept");
+        departure("web").save(catalog.as_ref(), "swarm/web").await.expect("kept");
+        departure("api").save(catalog.as_ref(), "swarm/api").await.expect("kept");
         let holds = |service: &str| shared.leaving.holds(service, "r1");
         take_over(&shared).await.expect("read");
         assert!(holds("web") && holds("api"));
-        Departure::forget(catalog.as_ref(), "local/web").await.expect("gone");
+        Departure::forget(catalog.as_ref(), "swarm/web").await.expect("gone");
         take_over(&shared).await.expect("read");
         assert!(!holds("web") && holds("api"));
         clock.advance(STAGE_MAX + Duration::from_secs(1));
         take_over(&shared).await.expect("read");
         assert!(!holds("api"), "nobody looks after it any more");
-        departure("web").save(catalog.as_ref(), "local/web").await.expect("kept");
+        departure("web").save(catalog.as_ref(), "swarm/web").await.expect("kept");
         shared.leader.begin().await.expect("leads");
         take_over(&shared).await.expect("read");
         assert!(!holds("web"), "who decides knows better");

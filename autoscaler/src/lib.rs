@@ -1,15 +1,15 @@
 //! Observe, recommend, guard, record, act, verify; orchestrators and balancers.
 //!
 //! A round of a service is one pure step, [`plan::step`]: (policy, state, observation, now) → (state′, plan). [`policy`] and
-//! [`observation`] are what goes in; [`recommend`] is arithmetic, `level` turns
-//! latencies into numbers, [`threshold`] adds in steps, [`schedule`] by the calendar ([`cron`]), [`predict`] looks ahead, `fall` and `guard` hold back what is not safe, [`verify`]
-//! asks whether earlier decisions helped, [`state`] (with [`window`]) is all that is remembered.
+//! [`observation`] are what goes in; [`recommend`] is arithmetic, `level` turns latencies into numbers, [`threshold`] adds in
+//! steps, [`schedule`] by the calendar ([`cron`]), [`predict`] looks ahead, `fall` and `guard` hold back what is not safe,
+//! [`verify`] asks whether earlier decisions helped, [`state`] (with [`window`]) is all that is remembered.
 //!
 //! What binds a service from outside its own load is gathered in [`outside`] before a round: needs of services that depend
 //! on it ([`dependencies`]), as the loops tell each other on `board`; what is left to it ([`quota`], [`batches`]); closed
 //! times ([`freeze_window`]). [`odd_replica`] judges replicas against their siblings, `odd_watch` has them replaced, after
-//! the balancers have drained what is `leaving`. [`operations`] is the part of a policy that says so. `leader` sees to it that one process
-//! decides, `ledger` adds up what it costs.
+//! the balancers have drained what is `leaving`. [`operations`] is the part of a policy that says so. `leader` sees to it
+//! that one process decides, `ledger` adds up what it costs.
 //!
 //! Around it: `observe` asks the store, [`orchestrator`] is the plug point to what runs services (behind it
 //! [`orchestrators`]), [`balancer`] to what spreads load (behind it [`balancers`]), [`health`] checks replicas.

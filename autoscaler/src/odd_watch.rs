@@ -3,6 +3,7 @@
 //! A case is written down first; then the balancers drain the replica, and only when they have, the orchestrator is told to end
 //! it and to start another one. What another process or an earlier life has begun is taken up where it stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use vocab::error::chain;
 use vocab::scaling::ScalingMode;
 use vocab::{ErrorKind, PortResult, TimestampMs};
 
+use crate::balance::Seat;
 use crate::freeze_window;
 use crate::leaving::{DRAIN_MIN, Departure, STAGE_MAX};
 use crate::odd_replica::{OddState, Sample, judge};
-use crate::orchestrator::{Orchestrator, ServiceState};
+use crate::orchestrator::{Orchestrator, Replica, ServiceState};
 use crate::outside::Outside;
 use crate::policy::{Policy, ms};
 use crate::service_loop::{ACTOR, Shared};
@@ -32,9 +34,6 @@ const STEP: Duration = Duration::from_secs(1);
 /// left, whose server another one may have.
 const RATES_SETTLE: Duration = Duration::from_secs(60);
 
-/// What its tickets are about.
-const ODD: &str = "odd";
-
 /// How a service's replicas are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OddReplica {
@@ -46,12 +45,14 @@ pub struct OddReplica {
     pub latency_query: String,
 }
 
-/// The watch over one service.
+/// The watch over one service, or over its replicas in one of several clusters: siblings are those of the same cluster.
 #[derive(Debug)]
 pub(crate) struct OddWatch {
     policy: Policy,
     watch: OddReplica,
     orchestrator: Arc<dyn Orchestrator>,
+    /// The name under which the orchestrator is configured.
+    orchestrator_name: String,
     shared: Arc<Shared>,
     state: Option<OddState>,
     /// Whether what is written down has been read in this term.
@@ -67,11 +68,20 @@ impl OddWatch {
         policy: Policy,
         watch: OddReplica,
         orchestrator: Arc<dyn Orchestrator>,
+        orchestrator_name: &str,
         shared: Arc<Shared>,
     ) -> Self {
-        let judged_at = shared.clock.monotonic();
-        let (state, departure) = (None, None);
-        Self { policy, watch, orchestrator, shared, state, has_taken_up: false, departure, judged_at }
+        Self {
+            policy,
+            watch,
+            orchestrator,
+            orchestrator_name: orchestrator_name.to_owned(),
+            state: None,
+            has_taken_up: false,
+            departure: None,
+            judged_at: shared.clock.monotonic(),
+            shared,
+        }
     }
 
     /// Windows until cancelled.
@@ -121,7 +131,12 @@ impl OddWatch {
     }
 
     fn key(&self) -> String {
-        format!("{}/{}", self.policy.cluster, self.policy.service)
+        format!("{}/{}", self.orchestrator_name, self.policy.service)
+    }
+
+    /// What its tickets are about.
+    fn subject(&self) -> String {
+        format!("odd/{}", self.orchestrator_name)
     }
 
     /// One window.
@@ -144,7 +159,9 @@ impl OddWatch {
         let counts = replicas.counts();
         // Whether no replica starts or leaves.
         let settled = counts.ready == counts.wanted && counts.total == counts.wanted;
-        let (next, verdict) = judge(&state, &samples, settled && self.acts());
+        // One of the service at a time, over all clusters.
+        let is_free = !self.shared.leaving.has_one(&self.policy.service);
+        let (next, verdict) = judge(&state, &samples, settled && is_free && self.acts());
         if next != state {
             let value = serde_json::to_value(&next).unwrap_or_default();
             let put = self.shared.catalog.put_document(NAMESPACE, &self.key(), &value, None).await;
@@ -183,27 +200,35 @@ impl OddWatch {
         let state = self.orchestrator.state(&self.policy.service).await.map_err(|e| chain(&e))?;
         let seats = self.shared.balancers.seats(&self.policy.service);
         let of = |list: &[(String, f64)], server: &str| list.iter().find(|(s, _)| s == server).map(|(_, value)| *value);
-        let samples = seats
-            .iter()
-            .filter(|(_, replica)| state.replicas.iter().any(|r| r.id == *replica && r.ready && !r.leaving))
-            .map(|(server, replica)| Sample {
-                replica: replica.clone(),
-                errors: of(&errors, server),
-                latency: of(&latency, server),
-            })
-            .collect();
+        let worse = |one: Option<f64>, other: Option<f64>| one.into_iter().chain(other).reduce(f64::max);
+        let is_here = |s: &&Seat| {
+            let is_well = |r: &Replica| r.id == s.replica && r.ready && !r.leaving;
+            s.orchestrator == self.orchestrator_name && state.replicas.iter().any(is_well)
+        };
+        let mut samples: BTreeMap<String, Sample> = BTreeMap::new();
+        for Seat { server, replica, .. } in seats.iter().filter(is_here) {
+            // At several balancers, what the worst of them sees.
+            let new = || Sample { replica: replica.clone(), errors: None, latency: None };
+            let sample = samples.entry(replica.clone()).or_insert_with(new);
+            sample.errors = worse(sample.errors, of(&errors, server));
+            sample.latency = worse(sample.latency, of(&latency, server));
+        }
+        let samples = samples.into_values().collect();
         Ok((samples, state))
     }
 
-    /// Writes down that a replica is replaced, and then has it drained.
+    /// Writes down that a replica is replaced, and has it drained; not when that cannot be written.
     async fn replace(&mut self, replica: &str, started_at_ms: Option<TimestampMs>, reason: &str) {
         let (service, now) = (&self.policy.service, self.shared.clock.now_ms());
+        if !self.shared.leaving.begin(service, &self.orchestrator_name, replica) {
+            return;
+        }
         let summary = format!("{replica} is replaced: {reason}");
         tracing::warn!(service, "{summary}");
         let event = ChangeEvent {
             time_ms: now,
             kind: ChangeKind::Restart,
-            cluster: self.policy.cluster.clone(),
+            cluster: self.orchestrator.cluster().to_owned(),
             service: service.clone(),
             subject: replica.to_owned(),
             actor: ACTOR.into(),
@@ -212,6 +237,7 @@ impl OddWatch {
         };
         let departure = Departure {
             service: service.clone(),
+            orchestrator: self.orchestrator_name.clone(),
             replica: replica.to_owned(),
             started_at_ms,
             reason: reason.to_owned(),
@@ -225,16 +251,16 @@ impl OddWatch {
         if let Err(error) = written.await {
             self.shared.metrics.error("catalog.put_document");
             tracing::error!(service, error = chain(&error), "not replaced: it could not be written down");
+            self.shared.leaving.end(service);
             return;
         }
-        self.shared.leaving.drain(service, replica);
         self.departure = Some(departure);
     }
 
     /// One step of a replica on its way out.
     async fn depart(&mut self, departure: Departure) -> Result<(), String> {
         let (service, replica) = (&self.policy.service, departure.replica.as_str());
-        self.shared.leaving.drain(service, replica);
+        self.shared.leaving.drain(service, &self.orchestrator_name, replica);
         let since = self.shared.clock.now_ms().saturating_sub(departure.since_ms);
         let is_late = since > ms(STAGE_MAX);
         let state = match self.orchestrator.state(service).await {
@@ -256,7 +282,8 @@ impl OddWatch {
             tracing::info!(service, replica, "it stays: nothing is acted on any more");
             return self.forget().await;
         }
-        if since < ms(DRAIN_MIN) || !self.shared.leaving.is_drained(service) {
+        let is_drained = self.shared.balancers.drained(service, &self.orchestrator_name).iter().any(|id| id == replica);
+        if since < ms(DRAIN_MIN) || !is_drained {
             return if is_late { self.give_up(&departure, "its balancer does not drain it").await } else { Ok(()) };
         }
         let Err(error) = self.orchestrator.replace(service, replica).await else {
@@ -293,7 +320,7 @@ impl OddWatch {
 
     async fn alarm(&self, text: &str) -> PortResult<()> {
         let draft = Draft {
-            what: ODD,
+            what: &self.subject(),
             title: format!("{} has an odd replica", self.policy.service),
             severity: "warning",
             text,
@@ -303,7 +330,7 @@ impl OddWatch {
     }
 
     async fn resolve(&self) -> PortResult<()> {
-        self.shared.resolve_tickets(&self.policy, ODD, "all replicas are alike again").await
+        self.shared.resolve_tickets(&self.policy, &self.subject(), "all replicas are alike again").await
     }
 }
 

@@ -92,6 +92,18 @@ pub struct Room {
     pub reason: String,
 }
 
+impl Room {
+    /// What the usable nodes have room for, where one more takes these amounts: `0.5 cores`, `256 MiB` …
+    pub(crate) fn on_nodes(nodes: usize, more: u64, takes: &[String]) -> Self {
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        let mut reason = format!("{nodes} usable nodes have room for {more} more");
+        if !takes.is_empty() {
+            reason.push_str(&format!(": a replica takes {}", takes.join(", ")));
+        }
+        Self { more, reason }
+    }
+}
+
 /// Something that happened to a replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrchestratorEvent {

@@ -3,24 +3,16 @@
 
 use std::path::Path;
 
-use demo::run::{Options, Outcome, run};
+use demo::run::{Outcome, run};
 use demo::scenario::{Orchestrator, Scenario};
 use serde_json::Value;
 use tests::dockerd::Dockerd;
-use tests::{binary, install_crypto, scratch};
+use tests::{demo_options, install_crypto, scratch};
 use vocab::sentence::read_all;
 
 async fn walk(dir: &Path, orchestrator: Orchestrator, docker_socket: &Path) -> Outcome {
     install_crypto();
-    let options = Options {
-        scenario: Scenario::short(),
-        orchestrator,
-        dir: dir.to_path_buf(),
-        tidewatch: binary("tidewatch").expect("built"),
-        service: binary("demo-service").expect("built"),
-        docker_socket: docker_socket.to_path_buf(),
-        port: demo::servers::free_port().expect("a port"),
-    };
+    let options = demo_options(dir, orchestrator, docker_socket).unwrap_or_else(|e| panic!("{e:#}"));
     let outcome = run(&options, &mut |line| println!("{line}")).await;
     outcome.unwrap_or_else(|e| panic!("{e:#}"))
 }
@@ -111,10 +103,7 @@ async fn on_local_processes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_docker_swarm() {
     let dir = scratch().expect("a folder");
-    let docker = dir.path().join("docker");
-    std::fs::create_dir_all(&docker).expect("a folder");
-    install_crypto();
-    let dockerd = Dockerd::start(&docker).await.unwrap_or_else(|e| panic!("{e:#}"));
+    let dockerd = Dockerd::start(&dir.path().join("docker")).await.unwrap_or_else(|e| panic!("{e:#}"));
     let outcome = walk(&dir.path().join("demo"), Orchestrator::Swarm, &dockerd.socket).await;
     dockerd.stop().await.expect("dockerd stops");
     check(&outcome, &Scenario::short(), "swarm");

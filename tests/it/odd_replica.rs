@@ -1,5 +1,6 @@
 //! An odd replica with real HAProxy, on both orchestrators: healthy by its own check, but answering with errors. It is drained,
-//! ended and replaced by another one, its siblings stay, and nobody's request is cut off by that.
+//! ended and replaced by another one, its siblings stay, and nobody's request is cut off by that. Processes stand behind two
+//! HAProxies at once, which both have to let go of it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,12 +10,12 @@ use std::time::Duration;
 
 use demo::haproxy::{BACKEND, HaProxy};
 use demo::run::Options;
-use demo::scenario::{Orchestrator, Scenario};
+use demo::scenario::Orchestrator;
 use demo::servers::{free_port, wait_for};
 use demo::swarm::{PORT, SERVICE, Swarm};
 use serde_json::Value;
 use tests::dockerd::Dockerd;
-use tests::{Tidewatch, binary, install_crypto, scratch};
+use tests::{Tidewatch, demo_options, install_crypto, scratch};
 
 /// How many replicas there are: as many as it takes to tell the odd one.
 const REPLICAS: usize = 4;
@@ -59,8 +60,18 @@ async fn ask(url: String, answers: Arc<Answers>) {
     }
 }
 
-fn configuration(options: &Options, haproxy: &HaProxy) -> String {
-    let (stats, socket) = (haproxy.stats_port, haproxy.socket.display());
+/// The HAProxies before a service, by how the names of their servers begin.
+type Gateways = Vec<(&'static str, HaProxy)>;
+
+fn configuration(options: &Options, gateways: &Gateways) -> String {
+    let stats: Vec<String> = gateways.iter().map(|(_, g)| format!("\"127.0.0.1:{}\"", g.stats_port)).collect();
+    let balancer = |(prefix, gateway): &(&str, HaProxy)| {
+        let socket = gateway.socket.display();
+        format!(
+            "  - {{kind: haproxy, service: {SERVICE}, socket: \"{socket}\", backend: {BACKEND}, server_template: {prefix}}}\n"
+        )
+    };
+    let (stats, balancers) = (stats.join(", "), gateways.iter().map(balancer).collect::<String>());
     let orchestrator = options.orchestrator.as_str();
     let runs = match options.orchestrator {
         Orchestrator::Process => format!(
@@ -85,10 +96,9 @@ fn configuration(options: &Options, haproxy: &HaProxy) -> String {
 sources: {{self: {{}}}}
 scrape_configs:
   - job_name: haproxy
-    static_configs: [{{targets: ["127.0.0.1:{stats}"]}}]
+    static_configs: [{{targets: [{stats}]}}]
 {runs}balancers:
-  - {{kind: haproxy, service: {SERVICE}, socket: "{socket}", backend: {BACKEND}}}
-autoscaling:
+{balancers}autoscaling:
   - service: {SERVICE}
     orchestrator: {orchestrator}
     min: {REPLICAS}
@@ -133,35 +143,38 @@ async fn replaced(tidewatch: &Tidewatch) -> Vec<String> {
 
 async fn walk(dir: &Path, orchestrator: Orchestrator, docker_socket: &Path) {
     install_crypto();
-    let options = Options {
-        scenario: Scenario::short(),
-        orchestrator,
-        dir: dir.to_path_buf(),
-        tidewatch: binary("tidewatch").expect("built"),
-        service: binary("demo-service").expect("built"),
-        docker_socket: docker_socket.to_path_buf(),
-        port: 0,
-    };
+    let options = demo_options(dir, orchestrator, docker_socket).unwrap_or_else(|e| panic!("{e:#}"));
     std::fs::create_dir_all(dir).expect("a folder");
-    let mut haproxy = HaProxy::start(dir, 8, free_port().expect("a port")).await.expect("HAProxy starts");
+    let prefixes: &[&str] = match orchestrator {
+        Orchestrator::Process => &["north", "south"],
+        Orchestrator::Swarm => &["web"],
+    };
+    let mut gateways = Gateways::new();
+    for prefix in prefixes {
+        let (dir, syslog) = (dir.join(prefix), free_port().expect("a port"));
+        std::fs::create_dir_all(&dir).expect("a folder");
+        let haproxy = HaProxy::start_with(&dir, &[(BACKEND, prefix)], 8, syslog).await.expect("HAProxy starts");
+        gateways.push((prefix, haproxy));
+    }
     let swarm = match orchestrator {
         Orchestrator::Process => None,
         Orchestrator::Swarm => Some(Swarm::create_service(&options, &options.scenario).await.expect("created")),
     };
     let config = dir.join("tidewatch.yaml");
-    std::fs::write(&config, configuration(&options, &haproxy)).expect("written");
+    std::fs::write(&config, configuration(&options, &gateways)).expect("written");
     let args = ["--config", config.to_str().expect("a text")];
     let mut tidewatch = Tidewatch::start(dir, &args).await.expect("starts");
     let before = until_settled(&tidewatch, |_| true).await;
 
-    let entry = format!("http://127.0.0.1:{}/", haproxy.port);
+    let entries: Vec<String> = gateways.iter().map(|(_, g)| format!("http://127.0.0.1:{}/", g.port)).collect();
     let answers = Arc::new(Answers::default());
-    let clients: Vec<_> = (0..CLIENTS).map(|_| tokio::spawn(ask(entry.clone(), Arc::clone(&answers)))).collect();
+    let turns = entries.iter().cycle().take(CLIENTS);
+    let clients: Vec<_> = turns.map(|entry| tokio::spawn(ask(entry.clone(), Arc::clone(&answers)))).collect();
     let enough = || async { answers.get().0 > 400 };
     wait_for("all are at work", STEP_WITHIN, enough).await.expect("answered");
     assert_eq!((answers.get().1, answers.get().2), (0, 0), "all is well before");
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let told = client.post(format!("{entry}fail")).send().await.expect("one of them answers");
+    let told = client.post(format!("{}fail", entries[0])).send().await.expect("one of them answers");
     assert!(told.status().is_success(), "{told:?}");
 
     let noticed = || async { !replaced(&tidewatch).await.is_empty() };
@@ -190,7 +203,9 @@ async fn walk(dir: &Path, orchestrator: Orchestrator, docker_socket: &Path) {
     if let Some(swarm) = swarm {
         swarm.remove_service().await.expect("removed");
     }
-    haproxy.stop().expect("stops");
+    for (_, mut haproxy) in gateways {
+        haproxy.stop().expect("stops");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -202,10 +217,7 @@ async fn an_odd_process_is_drained_and_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_odd_swarm_task_is_drained_and_replaced() {
     let dir = scratch().expect("a folder");
-    let docker = dir.path().join("docker");
-    std::fs::create_dir_all(&docker).expect("a folder");
-    install_crypto();
-    let dockerd = Dockerd::start(&docker).await.unwrap_or_else(|e| panic!("{e:#}"));
+    let dockerd = Dockerd::start(&dir.path().join("docker")).await.unwrap_or_else(|e| panic!("{e:#}"));
     walk(&dir.path().join("demo"), Orchestrator::Swarm, &dockerd.socket).await;
     dockerd.stop().await.expect("dockerd stops");
 }

@@ -1,13 +1,16 @@
 //! Several processes over one PostgreSQL: one decides, another takes over, and nothing is done twice.
 
+mod hook;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use demo::servers::wait_for;
 use serde_json::{Value, json};
-use tests::hook::{Behaviour, Call, Hook, SERVICE, write_config};
 use tests::{Tidewatch, scratch};
 use vocab::testing::Postgres;
+
+use self::hook::{Behaviour, Call, Hook, SERVICE, write_config};
 
 /// How long a process holds the right to decide.
 const LEASE: Duration = Duration::from_secs(3);
@@ -64,7 +67,7 @@ fn not_taken(from: u64, to: u64) -> Call {
 }
 
 async fn until_wanted(hook: &Hook, number: u64) {
-    wait_for(&format!("{number} replicas are wanted"), SOON, || async { hook.wanted().await == number })
+    wait_for(&format!("{number} replicas are wanted"), SOON, || async { hook.wanted() == number })
         .await
         .unwrap_or_else(|e| panic!("{e}"));
 }
@@ -93,53 +96,53 @@ fn assert_calm(tidewatch: &Tidewatch) {
 async fn one_decides_another_takes_over_and_what_was_left_open_is_finished_or_undone_once() {
     let dir = scratch().expect("a folder");
     let postgres = Postgres::start().unwrap_or_else(|e| panic!("{e}"));
-    let hook = Hook::start(50.0).await.expect("a port");
+    let hook = Hook::start(50.0).await;
     let config = dir.path().join("tidewatch.yaml");
-    write_config(&config, &hook, &postgres.url(), LEASE).expect("written");
+    write_config(&config, &hook, &postgres.url(), LEASE);
     let mut first = start(dir.path(), "first", &config).await;
     until("the first decides", async || decides(&first).await, &first).await;
     let second = start(dir.path(), "second", &config).await;
     until("the second stands by", async || stands_by(&second).await, &second).await;
 
     // One acts; both show what was decided, for the rows are the same.
-    hook.set_load(480.0).await;
+    hook.set_load(480.0);
     until_wanted(&hook, 5).await;
     until("it is verified", async || decided(&second).await == [(1, 5, "verified".to_owned())], &first).await;
-    assert_eq!((hook.calls().await, decided(&first).await), (vec![taken(1, 5)], decided(&second).await));
+    assert_eq!((hook.calls(), decided(&first).await), (vec![taken(1, 5)], decided(&second).await));
     assert!(decides(&first).await && stands_by(&second).await);
 
     // Killed after the change was taken and before it knew: the other one finds it done.
-    hook.set_behaviour(Behaviour::TakesAndHangs).await;
-    hook.set_load(880.0).await;
+    hook.set_behaviour(Behaviour::TakesAndHangs);
+    hook.set_load(880.0);
     until_wanted(&hook, 9).await;
     first.server.kill().expect("killed");
     let killed = Instant::now();
-    hook.set_behaviour(Behaviour::Answers).await;
+    hook.set_behaviour(Behaviour::Answers);
     until("the second decides", async || decides(&second).await, &second).await;
     let took = killed.elapsed();
     println!("the second decides {took:.1?} after the first was killed, with a lease of {LEASE:?}");
     assert!(took < LEASE * 5, "{took:?}");
     let finished = [(1, 5, "verified".to_owned()), (5, 9, "verified".to_owned())];
     until("what was open is finished", async || decided(&second).await == finished, &second).await;
-    assert_eq!((hook.calls().await, change_events(&second).await), (vec![taken(1, 5), taken(5, 9)], 2));
+    assert_eq!((hook.calls(), change_events(&second).await), (vec![taken(1, 5), taken(5, 9)], 2));
 
     // The first comes back, and stands by.
     let first = start(dir.path(), "first", &config).await;
     until("the first stands by", async || stands_by(&first).await, &first).await;
 
     // Killed before the change was taken: the other one undoes it, and decides anew.
-    hook.set_behaviour(Behaviour::Hangs).await;
-    hook.set_load(1180.0).await;
-    let hangs = async || hook.calls().await.last() == Some(&not_taken(9, 12));
+    hook.set_behaviour(Behaviour::Hangs);
+    hook.set_load(1180.0);
+    let hangs = async || hook.calls().last() == Some(&not_taken(9, 12));
     until("the change is under way", hangs, &second).await;
     assert!(decides(&second).await && stands_by(&first).await, "it went on deciding");
     let mut second = second;
     second.server.kill().expect("killed");
-    hook.set_behaviour(Behaviour::Answers).await;
+    hook.set_behaviour(Behaviour::Answers);
     until_wanted(&hook, 12).await;
     let undone = [&finished[..], &[(9, 12, "skipped".to_owned()), (9, 12, "verified".to_owned())]].concat();
     until("it is undone and done anew", async || decided(&first).await == undone, &first).await;
-    let calls = hook.calls().await;
+    let calls = hook.calls();
     assert_eq!(calls.iter().filter(|c| c.taken).count(), 3, "{calls:?}");
     assert_eq!(change_events(&first).await, 3);
     assert_eq!(terms(&first).await, "autoscaler_leader_terms_total 1");
@@ -174,9 +177,9 @@ async fn ingest(tidewatch: &Tidewatch, number: u32) {
 async fn a_database_that_is_away_holds_decisions_back_and_nothing_else() {
     let dir = scratch().expect("a folder");
     let mut postgres = Postgres::start().unwrap_or_else(|e| panic!("{e}"));
-    let hook = Hook::start(480.0).await.expect("a port");
+    let hook = Hook::start(480.0).await;
     let config = dir.path().join("tidewatch.yaml");
-    write_config(&config, &hook, &postgres.url(), LEASE).expect("written");
+    write_config(&config, &hook, &postgres.url(), LEASE);
     let both = [start(dir.path(), "first", &config).await, start(dir.path(), "second", &config).await];
     until_wanted(&hook, 5).await;
     for tidewatch in &both {
@@ -187,13 +190,13 @@ async fn a_database_that_is_away_holds_decisions_back_and_nothing_else() {
     let mut calls = vec![taken(1, 5)];
     let (mut number, mut wanted) = (0_u32, 5_u32);
     for silent in [false, true] {
-        assert_eq!(hook.calls().await, calls);
+        assert_eq!(hook.calls(), calls);
         if silent {
             postgres.pause()
         } else {
             postgres.stop()
         }
-        hook.set_load(f64::from(wanted * 100 + 380)).await;
+        hook.set_load(f64::from(wanted * 100 + 380));
         // Longer than the lease, and longer than a call waits for an answer.
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(12) {
@@ -208,7 +211,7 @@ async fn a_database_that_is_away_holds_decisions_back_and_nothing_else() {
             let status = status(tidewatch).await;
             assert_eq!(status, "nothing is decided here while the catalog does not say who decides");
         }
-        assert_eq!(hook.calls().await, calls, "what cannot be recorded is not done");
+        assert_eq!(hook.calls(), calls, "what cannot be recorded is not done");
         if silent {
             postgres.resume();
         } else {
@@ -226,7 +229,7 @@ async fn a_database_that_is_away_holds_decisions_back_and_nothing_else() {
     }
     let all_verified = async || decided(&both[0]).await.iter().filter(|d| d.2 == "verified").count() == 3;
     until("all is verified", all_verified, &both[0]).await;
-    assert_eq!(hook.calls().await, calls);
+    assert_eq!(hook.calls(), calls);
     // One that was recorded when the answer was lost is undone; none is open.
     let rows = decided(&both[0]).await;
     assert!(rows.iter().all(|d| ["verified", "skipped"].contains(&d.2.as_str())), "{rows:?}");

@@ -9,6 +9,8 @@ use demo::servers::{Server, wait_for};
 use demo::swarm::Engine;
 use serde_json::json;
 
+use crate::install_crypto;
+
 /// How long the engine may take to come up or to stop before a test calls it hanging.
 const WITHIN: Duration = Duration::from_secs(90);
 
@@ -22,11 +24,13 @@ pub struct Dockerd {
 }
 
 impl Dockerd {
-    /// Starts one with everything below `dir` and initialises a Swarm on loopback.
+    /// Starts one with everything below `dir`, which is made, and initialises a Swarm on loopback.
     ///
     /// # Errors
     /// When dockerd is not installed, may not run here (it needs root), or does not come up: with the end of its log.
     pub async fn start(dir: &Path) -> Result<Self> {
+        install_crypto();
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let socket = dir.join("docker.sock");
         let log = dir.join("dockerd.log");
         let program = ["/usr/sbin/dockerd", "/usr/bin/dockerd", "/usr/local/bin/dockerd"]

@@ -1,7 +1,6 @@
 //! The harness of the whole-program tests: a real `tidewatch` process on a free port, in a folder of its own.
 
 pub mod dockerd;
-pub mod hook;
 pub mod memory;
 pub mod volume;
 
@@ -11,6 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use demo::api::Api;
+use demo::run::Options;
+use demo::scenario::{Orchestrator, Scenario};
 use demo::servers::{Server, free_port, wait_for};
 use tempfile::TempDir;
 
@@ -36,6 +37,22 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 /// The workspace's root folder.
 pub fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// What the demonstration needs, in its short form, with the programs of this workspace.
+///
+/// # Errors
+/// When they were not built, or no port is free.
+pub fn demo_options(dir: &Path, orchestrator: Orchestrator, docker_socket: &Path) -> Result<Options> {
+    Ok(Options {
+        scenario: Scenario::short(),
+        orchestrator,
+        dir: dir.to_path_buf(),
+        tidewatch: binary("tidewatch")?,
+        service: binary("demo-service")?,
+        docker_socket: docker_socket.to_path_buf(),
+        port: free_port()?,
+    })
 }
 
 /// Installs the TLS provider that HTTP clients need; a second call changes nothing.

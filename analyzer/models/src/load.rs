@@ -1,8 +1,9 @@
 //! The load of a service in the near future, and how much capacity it is worth.
 //!
-//! [`LoadHistory`] remembers a week in ten kilobytes; [`outlook`] asks several simple [`LoadMethod`]s what the load will be when
-//! capacity that is asked for now has come, one of them by the [`Onsets`] of rises; [`LoadErrors`] remembers how wrong a method was in like circumstances, and says how
-//! much capacity is the cheapest, given what a bad request costs against an idle replica ([`Costs`]).
+//! [`LoadHistory`] remembers a week in ten kilobytes; [`outlook`] asks several simple [`LoadMethod`]s what the load will be
+//! when capacity that is asked for now has come, one of them by the [`Onsets`] of rises; [`LoadErrors`] remembers how wrong a
+//! method was in like circumstances, and says how much capacity is the cheapest, given what a bad request costs against an
+//! idle replica ([`Costs`]).
 
 mod errors;
 mod history;

@@ -10,7 +10,10 @@ use super::*;
 use crate::testing::FakeOrchestrator;
 use crate::tests::{policy, shared};
 
+/// A gateway before what an orchestrator runs.
 struct Gateway {
+    /// The orchestrator's name.
+    name: &'static str,
     clock: SimClock,
     store: MemStore,
     catalog: Arc<MemCatalog>,
@@ -24,7 +27,15 @@ impl Gateway {
         let (store, catalog) = (MemStore::new(), Arc::new(MemCatalog::new(Arc::new(clock.clone()))));
         let shared = shared(&clock, &store, &catalog, "first");
         shared.leader.begin().await.expect("it decides");
-        Self { clock, store, catalog, orchestrator: Arc::new(FakeOrchestrator::new(&[("web", 6)])), shared }
+        let orchestrator = Arc::new(FakeOrchestrator::new(&[("web", 6)]));
+        Self { name: "swarm", clock, store, catalog, orchestrator, shared }
+    }
+
+    /// Another one before another cluster, under the eyes of the same Tidewatch.
+    fn beside(&self, name: &'static str) -> Self {
+        let (store, catalog, shared) = (self.store.clone(), Arc::clone(&self.catalog), Arc::clone(&self.shared));
+        let orchestrator = Arc::new(FakeOrchestrator::new(&[("web", 6)]));
+        Self { name, clock: self.clock.clone(), store, catalog, orchestrator, shared }
     }
 
     fn watch(&self) -> OddWatch {
@@ -34,7 +45,7 @@ impl Gateway {
             latency_query: "latency".into(),
         };
         let orchestrator = Arc::clone(&self.orchestrator) as Arc<dyn Orchestrator>;
-        OddWatch::new(policy(), watch, orchestrator, Arc::clone(&self.shared))
+        OddWatch::new(policy(), watch, orchestrator, self.name, Arc::clone(&self.shared))
     }
 
     /// A window in which the replica behind the first server answers with errors; whoever leaves then is drained and ended.
@@ -50,7 +61,7 @@ impl Gateway {
     /// The replica that the balancer is shown as leaving.
     async fn drains(&self) -> Option<String> {
         let mut state = self.orchestrator.state("web").await.expect("it answers");
-        self.shared.leaving.mark("web", &mut state.replicas);
+        self.shared.leaving.mark("web", self.name, &mut state.replicas);
         let leaving: Vec<String> = state.replicas.into_iter().filter(|r| r.leaving).map(|r| r.id).collect();
         assert!(leaving.len() < 2, "one at a time: {leaving:?}");
         leaving.into_iter().next()
@@ -61,8 +72,17 @@ impl Gateway {
         self.clock.advance(DRAIN_MIN);
         watch.turn().await.expect("nothing yet");
         let replica = self.drains().await.expect("it is shown as leaving until it is drained");
-        self.shared.leaving.note("web", "gateway", &[replica]);
+        self.note(vec![replica]).await;
         watch.turn().await
+    }
+
+    /// The balancer says who sits where, and whom it has drained. Whoever came last sits in the first place, as the successor of
+    /// the one that was replaced.
+    async fn note(&self, drained: Vec<String>) {
+        let state = self.orchestrator.state("web").await.expect("it answers");
+        let replicas = state.replicas.iter().rev().enumerate();
+        let seats = replicas.map(|(index, replica)| (format!("{}{index}", self.name), replica.id.clone())).collect();
+        self.shared.balancers.note("web", self.name, &format!("gateway of {}", self.name), seats, drained);
     }
 
     /// Three windows after which the replica behind the first server is a case.
@@ -74,20 +94,24 @@ impl Gateway {
     }
 
     async fn judge(&self, watch: &mut OddWatch, errors: f64) {
+        self.pass().await;
+        self.measure(errors).await;
+        watch.turn().await.expect("looked");
+    }
+
+    async fn pass(&self) {
         self.clock.advance(Duration::from_secs(30));
         self.shared.leader.renew().await.expect("it decides");
-        let state = self.orchestrator.state("web").await.expect("it answers");
-        let seat =
-            |(index, replica): (usize, &crate::orchestrator::Replica)| (format!("web{index}"), replica.id.clone());
-        // Whoever came last sits in the first place, as the successor of the one that was replaced.
-        let seats: Vec<_> = state.replicas.iter().rev().enumerate().map(seat).collect();
-        for (index, (server, _)) in seats.iter().enumerate() {
-            let own = if index == 0 { errors } else { 0.001 };
-            self.store.put(&[("__name__", "errors"), ("server", server)], self.clock.now_ms(), own);
-            self.store.put(&[("__name__", "latency"), ("server", server)], self.clock.now_ms(), 0.02);
+    }
+
+    /// The gateway's metrics by server.
+    async fn measure(&self, errors: f64) {
+        for index in 0..6 {
+            let (server, own) = (format!("{}{index}", self.name), if index == 0 { errors } else { 0.001 });
+            self.store.put(&[("__name__", "errors"), ("server", &server)], self.clock.now_ms(), own);
+            self.store.put(&[("__name__", "latency"), ("server", &server)], self.clock.now_ms(), 0.02);
         }
-        self.shared.balancers.note("web", "gateway", seats, Vec::new());
-        watch.turn().await.expect("looked");
+        self.note(Vec::new()).await;
     }
 
     async fn replaced(&self) -> usize {
@@ -166,7 +190,7 @@ async fn property_09_it_is_ended_only_once_it_is_drained_and_a_successor_takes_i
     gateway.drained(&mut watch).await.expect("ended");
     assert!(!gateway.has(&odd).await);
     watch.turn().await.expect("it is gone");
-    let kept = Departure::load(gateway.catalog.as_ref(), "local/web").await.expect("readable");
+    let kept = Departure::load(gateway.catalog.as_ref(), "swarm/web").await.expect("readable");
     assert_eq!((kept, gateway.replaced().await), (None, 1));
 }
 
@@ -212,4 +236,49 @@ async fn a_stop_while_it_drains_lets_it_stay() {
     watch.turn().await.expect("it stays");
     assert_eq!((gateway.drains().await, gateway.has(&odd).await), (None, true));
     assert_eq!(gateway.alarms().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn replicas_of_several_clusters_are_compared_within_each_and_leave_one_at_a_time() {
+    let north = Gateway::new().await;
+    let south = north.beside("nomad");
+    let (mut of_north, mut of_south) = (north.watch(), south.watch());
+    for _ in 0..4 {
+        north.pass().await;
+        north.measure(0.4).await;
+        south.measure(0.4).await;
+        of_north.turn().await.expect("looked");
+        of_south.turn().await.expect("looked");
+    }
+    assert_eq!((north.drains().await.as_deref(), south.drains().await), (Some("web-6"), None));
+    // The other cluster's balancer knows nothing of it, and has nothing to say.
+    north.drained(&mut of_north).await.expect("ended");
+    of_north.turn().await.expect("it is gone");
+    assert!(!north.has("web-6").await && south.has("web-6").await);
+    south.pass().await;
+    south.measure(0.4).await;
+    of_south.turn().await.expect("looked");
+    assert_eq!((north.drains().await, south.drains().await.as_deref()), (None, Some("web-6")));
+    south.drained(&mut of_south).await.expect("ended");
+    assert!(!south.has("web-6").await && north.has("web-7").await);
+}
+
+#[tokio::test]
+async fn behind_several_balancers_a_replica_is_what_the_worst_of_them_sees() {
+    let gateway = Gateway::new().await;
+    gateway.measure(0.4).await;
+    let state = gateway.orchestrator.state("web").await.expect("it answers");
+    let seats = state.replicas.iter().enumerate().map(|(index, r)| (format!("other{index}"), r.id.clone()));
+    gateway.shared.balancers.note("web", gateway.name, "another gateway", seats.collect(), Vec::new());
+    for index in 0..6 {
+        let labels = [("__name__", "errors"), ("server", &format!("other{index}"))];
+        gateway.store.put(&labels, gateway.clock.now_ms(), 0.002);
+    }
+    let (samples, _) = gateway.watch().see().await.expect("seen");
+    let errors: Vec<_> = samples.iter().map(|s| (s.replica.as_str(), s.errors)).collect();
+    let well = |id| (id, Some(0.002));
+    assert_eq!(
+        errors,
+        [well("web-1"), well("web-2"), well("web-3"), well("web-4"), well("web-5"), ("web-6", Some(0.4))]
+    );
 }

@@ -8,7 +8,8 @@
 //! else has set to 0.
 //!
 //! [`config`] is the section, `kubeconfig` and `client` the connection, `resource` finds paths, `pods`, `watch` and `selector`
-//! the replicas, `room`, `survey`, `nodes` and `requests` how many more fit, `rivals` other scalers, `events` and `lease` what is written beside, `reader` what the metrics APIs ask.
+//! the replicas, `room`, `survey`, `nodes` and `requests` how many more fit, `rivals` other scalers, `events` and `lease` what
+//! is written beside, `reader` what the metrics APIs ask.
 
 mod client;
 pub mod config;

@@ -131,14 +131,18 @@ impl NomadOrchestrator {
     /// Namespace and region of a job, as parameters.
     fn place(&self, job: &Job) -> String {
         let namespace = segment(job.namespace.as_deref().unwrap_or(&self.namespace));
-        let region = self.region.as_ref().map(|r| format!("&region={}", segment(r))).unwrap_or_default();
-        format!("?namespace={namespace}{region}")
+        format!("?namespace={namespace}{}", self.region())
+    }
+
+    /// The region, as one more parameter.
+    fn region(&self) -> String {
+        self.region.as_ref().map(|r| format!("&region={}", segment(r))).unwrap_or_default()
     }
 
     /// What the nodes have room for; unknown where nodes or the job may not be read.
     async fn room_once(&self, job: &Job) -> Result<Option<Room>, CallError> {
         let (group, ..) = self.read(job).await?;
-        let region = self.region.as_ref().map(|r| format!("&region={}", segment(r))).unwrap_or_default();
+        let region = self.region();
         let whole = format!("/v1/job/{}{}", segment(&job.job), self.place(job));
         let Some(whole) = self.readable(&whole).await? else { return Ok(None) };
         let Some(nodes) = self.readable(&format!("/v1/nodes?resources=true{region}")).await? else { return Ok(None) };

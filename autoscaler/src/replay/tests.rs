@@ -90,5 +90,5 @@ fn the_planner_is_cheaper_than_a_reactive_scaler_on_every_kind_of_load() {
     check("wave", &wave, 0.89, 6.0);
     check("surges", &surges, 0.64, 60.0);
     check("ramps", &ramps, 0.93, 4.0);
-    check("on and off", &on_off, 1.0, 15.5);
+    check("on and off", &on_off, 1.0, 14.0);
 }

@@ -69,6 +69,8 @@ pub enum Reply {
     Text(u16, String),
     /// Lines as they come, until the sender is dropped.
     Stream(mpsc::Receiver<Vec<u8>>),
+    /// None, however long the peer waits.
+    Never,
 }
 
 /// What goes wrong instead of a regular answer.
@@ -258,6 +260,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             }
             return stream.write_all(b"0\r\n\r\n").await;
         }
+        // Until the peer goes away.
+        Reply::Never => return stream.read_u8().await.map(|_byte| ()),
     };
     let head = format!(
         "HTTP/1.1 {status} Status\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

@@ -291,7 +291,7 @@ async fn instances(
     let is_up = |server: &str| up.get(server) == Some(&1.0);
     // Servers of a template that stand empty are down and get no requests: no instances. Where it is known who sits where, one
     // that is down has just been left.
-    let has_seats = running.iter().flatten().any(|r| !r.server.is_empty());
+    let has_seats = running.iter().flatten().any(|r| !r.servers.is_empty());
     let is_used = |server: &str| is_up(server) || (!has_seats && rps.get(server).is_some_and(|r| *r > 0.0));
     let servers: BTreeSet<&str> = rps.keys().chain(up.keys()).map(String::as_str).filter(|s| is_used(s)).collect();
     let containers: BTreeSet<&str> = match &running {
@@ -300,22 +300,35 @@ async fn instances(
         None => cpu.keys().map(String::as_str).collect(),
     };
     let rows = join(running.as_deref(), &entities, &servers, &containers);
-    let median = median(rps.values().copied().filter(|r| *r > 0.0).collect());
+    let rate_of = |row: &InstanceRow<'_>| row.servers.iter().filter_map(|s| rps.get(*s).copied()).reduce(|a, b| a + b);
+    // Each server's share of errors counts as much as it answers.
+    let errors_of = |row: &InstanceRow<'_>| {
+        let answers = |server: &&str| Some((*rps.get(*server)?, *errors.get(*server)?));
+        let (all, failed) = row
+            .servers
+            .iter()
+            .filter_map(answers)
+            .filter(|(rate, _)| *rate > 0.0)
+            .fold((0.0, 0.0), |(all, failed), (rate, share)| (all + rate, failed + rate * share));
+        (all > 0.0).then(|| failed / all)
+    };
+    let median = median(rows.iter().filter_map(rate_of).filter(|r| *r > 0.0).collect());
     let row = |row: &InstanceRow<'_>| {
         let entity = entities.iter().find(|e| e.id == row.replica);
         let label = |key: &str| entity.and_then(|e| e.labels.get(key)).map_or("", String::as_str);
-        let rate = rps.get(row.server).copied();
+        let rate = rate_of(row);
         let odd = rate.zip(median).is_some_and(|(r, m)| m > 1.0 && (r > m * ODD_FACTOR || r < m / ODD_FACTOR));
-        let ready = up.get(row.server).map(|v| *v == 1.0).or(row.running.map(|r| r.ready && !r.leaving));
+        let states = row.servers.iter().filter_map(|s| up.get(*s).map(|v| *v == 1.0));
+        let ready = states.reduce(|a, b| a && b).or(row.running.map(|r| r.ready && !r.leaving));
         let address = row.running.map_or("", |r| r.address.as_str());
         json!({
             "id": row.id,
-            "server": row.server,
+            "servers": row.servers,
             "host": label("host"),
             "address": if address.is_empty() { label("address") } else { address },
             "ready": ready,
             "rps": number(rate),
-            "errors_ratio": number(errors.get(row.server).copied()),
+            "errors_ratio": number(errors_of(row)),
             "p95_seconds": null,
             "cpu_cores": number(cpu.get(row.replica).copied()),
             "memory_bytes": number(memory.get(row.replica).copied()),
@@ -326,14 +339,14 @@ async fn instances(
 }
 
 /// One instance under its names.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct InstanceRow<'a> {
     /// The replica's, else the container's, else the server's.
     id: &'a str,
     /// What its container and its row in the catalog are called; empty for a server that nobody is known to sit behind.
     replica: &'a str,
-    /// The server's at the load balancer; empty when it has none.
-    server: &'a str,
+    /// The servers' at the load balancers.
+    servers: Vec<&'a str>,
     running: Option<&'a RunningReplica>,
 }
 
@@ -344,17 +357,17 @@ fn join<'a>(
     servers: &BTreeSet<&'a str>,
     containers: &BTreeSet<&'a str>,
 ) -> Vec<InstanceRow<'a>> {
-    let told: BTreeSet<&str> = running.iter().copied().flatten().map(|r| r.server.as_str()).collect();
+    let told: BTreeSet<&str> = running.iter().copied().flatten().flat_map(|r| &r.servers).map(String::as_str).collect();
     let free: BTreeSet<&'a str> = servers.iter().copied().filter(|s| !told.contains(s)).collect();
     let named = |id: &'a str| {
-        let server = free.get(id).copied().unwrap_or_default();
-        InstanceRow { id, replica: id, server, running: None }
+        let servers = free.get(id).copied().into_iter().collect();
+        InstanceRow { id, replica: id, servers, running: None }
     };
     let mut rows: Vec<InstanceRow<'a>> = match running {
         Some(running) => {
             let row = |replica: &'a RunningReplica| {
-                let server = server_of(replica, &free).unwrap_or_default();
-                InstanceRow { server, running: Some(replica), ..named(&replica.id) }
+                let servers = servers_of(replica, &free);
+                InstanceRow { servers, running: Some(replica), ..named(&replica.id) }
             };
             running.iter().map(row).collect()
         }
@@ -364,22 +377,23 @@ fn join<'a>(
     let known: BTreeSet<&str> = rows.iter().map(|row| row.id).collect();
     rows.extend(containers.difference(&known).map(|id| named(id)));
     // Whoever has a replica's name but is not the server of that replica is a row of its own.
-    let claimed: BTreeSet<&str> = rows.iter().map(|row| row.server).collect();
+    let claimed: BTreeSet<&str> = rows.iter().flat_map(|row| row.servers.iter().copied()).collect();
     rows.extend(servers.difference(&claimed).map(|server| InstanceRow { replica: "", ..named(server) }));
     rows.sort_by_key(|row| row.id);
     rows
 }
 
-/// A replica's server: as the balancer was told, else, of those that are nobody's, one of the same name, else one that is called
-/// by its address, as marathon-lb does (`10_0_0_1_31000`).
-fn server_of<'a>(replica: &'a RunningReplica, free: &BTreeSet<&'a str>) -> Option<&'a str> {
-    if !replica.server.is_empty() {
-        return Some(&replica.server);
+/// A replica's servers: as the balancers were told, else, of those that are nobody's, one of the same name, else one that is
+/// called by its address, as marathon-lb does (`10_0_0_1_31000`).
+fn servers_of<'a>(replica: &'a RunningReplica, free: &BTreeSet<&'a str>) -> Vec<&'a str> {
+    if !replica.servers.is_empty() {
+        return replica.servers.iter().map(String::as_str).collect();
     }
     let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
     let address = plain(&replica.address);
     let named = free.get(replica.id.as_str()).copied();
-    named.or_else(|| free.iter().copied().find(|s| !address.is_empty() && plain(s) == address))
+    let found = named.or_else(|| free.iter().copied().find(|s| !address.is_empty() && plain(s) == address));
+    found.into_iter().collect()
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -484,23 +498,23 @@ mod tests {
 
     #[test]
     fn a_replica_is_one_row_under_all_its_names() {
-        let replica = |id: &str, address: &str, server: &str| RunningReplica {
+        let replica = |id: &str, address: &str, servers: &[&str]| RunningReplica {
             id: id.into(),
             address: address.into(),
             ready: true,
             leaving: false,
-            server: server.into(),
+            servers: servers.iter().map(|s| (*s).to_owned()).collect(),
         };
         let running = [
-            replica("web-1", "127.0.0.1:9001", "web3"),
-            replica("web-2", "10.0.0.1:31000", ""),
-            replica("web-4", "127.0.0.1:9004", ""),
-            replica("web-5", "", ""),
+            replica("web-1", "127.0.0.1:9001", &["web3", "south1"]),
+            replica("web-2", "10.0.0.1:31000", &[]),
+            replica("web-4", "127.0.0.1:9004", &[]),
+            replica("web-5", "", &[]),
         ];
-        let servers = BTreeSet::from(["web3", "10_0_0_1_31000", "web-4", "static"]);
+        let servers = BTreeSet::from(["web3", "south1", "10_0_0_1_31000", "web-4", "static"]);
         let containers = BTreeSet::from(["web-2", "other"]);
         let names = |rows: Vec<InstanceRow<'_>>| -> Vec<(String, String)> {
-            rows.iter().map(|row| (row.id.to_owned(), row.server.to_owned())).collect()
+            rows.iter().map(|row| (row.id.to_owned(), row.servers.join(" "))).collect()
         };
         let pair = |id: &str, server: &str| (id.to_owned(), server.to_owned());
         assert_eq!(
@@ -508,14 +522,14 @@ mod tests {
             [
                 pair("other", ""),
                 pair("static", "static"),
-                pair("web-1", "web3"),
+                pair("web-1", "web3 south1"),
                 pair("web-2", "10_0_0_1_31000"),
                 pair("web-4", "web-4"),
                 pair("web-5", ""),
             ]
         );
         // A server that is called like another one's replica, as numbered slots are, takes nothing from that replica.
-        let swapped = [replica("web1", "127.0.0.1:9001", "web2"), replica("web2", "127.0.0.1:9002", "")];
+        let swapped = [replica("web1", "127.0.0.1:9001", &["web2"]), replica("web2", "127.0.0.1:9002", &[])];
         let servers = BTreeSet::from(["web1", "web2"]);
         let rows = join(Some(&swapped[..1]), &[], &servers, &BTreeSet::new());
         assert_eq!(rows.iter().map(|r| r.running.is_some()).collect::<Vec<_>>(), [true, false]);

@@ -118,18 +118,18 @@ async fn services_and_hosts_are_joined_from_metrics_and_rows() {
     let ids: Vec<_> = page["instances"].as_array().expect("a list").iter().map(|i| &i["id"]).collect();
     assert_eq!(ids, ["s1", "web.1"], "an empty place of the template is no instance");
     // Once it is known what runs and who sits where, a replica is one row, and one that is gone is none.
-    let replica = |id: &str, server: &str| RunningReplica {
+    let replica = |id: &str, servers: &[&str]| RunningReplica {
         id: id.into(),
         address: "127.0.0.1:9001".into(),
         ready: true,
         leaving: false,
-        server: server.into(),
+        servers: servers.iter().map(|s| (*s).to_owned()).collect(),
     };
-    *bench.rooms.running.lock() = Some(vec![replica("web.2", "s1"), replica("web.3", "")]);
+    *bench.rooms.running.lock() = Some(vec![replica("web.2", &["s1"]), replica("web.3", &[])]);
     let joined = bench.get("/api/v1/services/web").await.expect(200).json();
     let rows: Vec<_> =
-        joined["instances"].as_array().expect("a list").iter().map(|i| (&i["id"], &i["server"])).collect();
-    assert_eq!(rows, [(&json!("web.2"), &json!("s1")), (&json!("web.3"), &json!(""))]);
+        joined["instances"].as_array().expect("a list").iter().map(|i| (&i["id"], &i["servers"])).collect();
+    assert_eq!(rows, [(&json!("web.2"), &json!(["s1"])), (&json!("web.3"), &json!([]))]);
     assert_eq!(
         (&joined["instances"][0]["ready"], &joined["instances"][0]["address"]),
         (&json!(true), &json!("127.0.0.1:9001"))

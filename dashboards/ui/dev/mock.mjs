@@ -731,7 +731,7 @@ async function api(request, url, response) {
     const row = serviceRow(parts[1]);
     return {
       service: row,
-      instances: Array.from({ length: row.replicas_wanted }, (_, at) => ({ id: `${row.service}.${at + 1}`, server: `${row.service}${at + 1}`, host: hostNames[at % hostNames.length], address: `10.0.0.${at + 2}:8000`, ready: row.health === 'unknown' ? null : at < 5, rps: row.rps === null ? null : row.rps / row.replicas_wanted, errors_ratio: row.errors_ratio, p95_seconds: row.p95_seconds, cpu_cores: 0.4, memory_bytes: 6e7, odd: at === 2 })),
+      instances: Array.from({ length: row.replicas_wanted }, (_, at) => ({ id: `${row.service}.${at + 1}`, servers: [`${row.service}${at + 1}`], host: hostNames[at % hostNames.length], address: `10.0.0.${at + 2}:8000`, ready: row.health === 'unknown' ? null : at < 5, rps: row.rps === null ? null : row.rps / row.replicas_wanted, errors_ratio: row.errors_ratio, p95_seconds: row.p95_seconds, cpu_cores: 0.4, memory_bytes: 6e7, odd: at === 2 })),
       charts: serviceCharts(row.service),
       changes: changes().filter((change) => change.service === row.service),
       decisions: row.autoscaled ? decisions().filter((one) => one.service === row.service) : [],

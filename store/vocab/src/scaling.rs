@@ -214,8 +214,8 @@ pub struct RunningReplica {
     pub ready: bool,
     /// Whether it is about to end.
     pub leaving: bool,
-    /// What a balancer that is kept in line with the service calls it, or empty.
-    pub server: String,
+    /// What the balancers that are kept in line with the service call it.
+    pub servers: Vec<String>,
 }
 
 /// What keeps a service from being scaled: people, calendars, failed tries.

@@ -31,14 +31,14 @@ impl HaProxy {
     /// # Errors
     /// When HAProxy is not installed or does not come up.
     pub async fn start(dir: &Path, slots: u32, syslog_port: u16) -> Result<Self> {
-        Self::start_with(dir, &[BACKEND], slots, syslog_port).await
+        Self::start_with(dir, &[(BACKEND, BACKEND)], slots, syslog_port).await
     }
 
-    /// The same with several backends, each with a port of its own.
+    /// The same with several backends, each with a port of its own: their names, and how those of their servers begin.
     ///
     /// # Errors
     /// When HAProxy is not installed or does not come up.
-    pub async fn start_with(dir: &Path, backends: &[&str], slots: u32, syslog_port: u16) -> Result<Self> {
+    pub async fn start_with(dir: &Path, backends: &[(&str, &str)], slots: u32, syslog_port: u16) -> Result<Self> {
         let stats_port = free_port()?;
         let ports = backends.iter().map(|_| free_port()).collect::<Result<Vec<u16>>>()?;
         let port = *ports.first().context("HAProxy needs a backend")?;
@@ -72,7 +72,7 @@ impl HaProxy {
 }
 
 fn configuration(
-    backends: &[&str],
+    backends: &[(&str, &str)],
     ports: &[u16],
     stats_port: u16,
     socket: &Path,
@@ -80,7 +80,8 @@ fn configuration(
     syslog_port: u16,
 ) -> String {
     let socket = socket.display();
-    let backends: String = backends.iter().zip(ports).map(|(name, port)| backend(name, *port, slots)).collect();
+    let backends = backends.iter().zip(ports);
+    let backends: String = backends.map(|((name, prefix), port)| backend(name, prefix, *port, slots)).collect();
     format!(
         "global
     maxconn 4000
@@ -112,7 +113,7 @@ frontend stats
     )
 }
 
-fn backend(name: &str, port: u16, slots: u32) -> String {
+fn backend(name: &str, prefix: &str, port: u16, slots: u32) -> String {
     format!(
         "
 frontend {name}-entry
@@ -123,7 +124,7 @@ backend {name}
     balance leastconn
     option httpchk GET /health
     default-server check inter 500ms fall 1 rise 1 init-addr none
-    server-template {name} {slots} 127.0.0.1:1 disabled
+    server-template {prefix} {slots} 127.0.0.1:1 disabled
 "
     )
 }

@@ -37,7 +37,7 @@ impl Stage {
     /// Starts HAProxy, Tidewatch with its services, and the load, which takes `ramp` to come to its top.
     pub(super) async fn start(dir: &Path, ramp: Duration) -> Result<Self> {
         let syslog = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
-        let haproxy = HaProxy::start_with(dir, &[ACTING, ADVISING], 8, syslog).await?;
+        let haproxy = HaProxy::start_with(dir, &[(ACTING, ACTING), (ADVISING, ADVISING)], 8, syslog).await?;
         let config = dir.join("tidewatch.yaml");
         std::fs::write(dir.join("rules.yml"), RULES)?;
         std::fs::write(&config, configuration(dir, &haproxy, syslog)?)?;

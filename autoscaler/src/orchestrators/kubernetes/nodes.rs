@@ -114,7 +114,7 @@ impl Nodes {
         let gives_way = |taken: &Taken| spec["preemptionPolicy"] != "Never" && taken.priority < priority;
         let needs = requests::all(spec);
         let fitting = self.usable.iter().filter(|(_, node)| is_selected(spec, node) && is_tolerated(spec, node));
-        let (mut nodes, mut more) = (0_u32, 0_u64);
+        let (mut nodes, mut more) = (0, 0_u64);
         for (name, node) in fitting {
             nodes += 1;
             let taken = self.taken.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -123,14 +123,8 @@ impl Nodes {
         }
         let is_own = |p: &&Pending| p.namespace == namespace && selector.is_some_and(|s| s.matches(&p.labels));
         let waiting = u64::try_from(self.pending.iter().filter(is_own).count()).unwrap_or(u64::MAX);
-        let more = u32::try_from(more.saturating_sub(waiting)).unwrap_or(u32::MAX);
         let takes: Vec<String> = needs.iter().map(|(name, amount)| words(name, *amount)).collect();
-        let reason = if takes.is_empty() {
-            format!("{nodes} usable nodes have room for {more} more")
-        } else {
-            format!("{nodes} usable nodes have room for {more} more: a replica takes {}", takes.join(", "))
-        };
-        Some(Room { more, reason })
+        Some(Room::on_nodes(nodes, more.saturating_sub(waiting), &takes))
     }
 }
 
@@ -141,18 +135,9 @@ fn fits(node: &Node, taken: &[&Taken], needs: &[(String, f64)]) -> u64 {
         taken.iter().map(of).sum::<f64>()
     };
     let has = |resource: &str| node.allocatable.get(resource).copied().unwrap_or(0.0);
-    let times = |free: f64, need: f64| {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the cast saturates, and is 0 below 0"
-        )]
-        let times = (free / need + 1e-9).floor() as u64;
-        times
-    };
     #[allow(clippy::cast_precision_loss, reason = "a node has some hundred pods")]
-    let by_count = times(has("pods") - taken.len() as f64, 1.0);
-    needs.iter().map(|(name, need)| times(has(name) - used(name), *need)).fold(by_count, u64::min)
+    let by_count = requests::times(has("pods") - taken.len() as f64, 1.0);
+    needs.iter().map(|(name, need)| requests::times(has(name) - used(name), *need)).fold(by_count, u64::min)
 }
 
 fn is_selected(spec: &Value, node: &Node) -> bool {

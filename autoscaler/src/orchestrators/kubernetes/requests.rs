@@ -32,6 +32,13 @@ pub(super) fn of_pod(spec: &Value, section: &str, resource: &str) -> f64 {
     (running + sidecars).max(starting) + overhead
 }
 
+/// How many times what is needed fits into what is free.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, and is 0 below 0")]
+pub(super) fn times(free: f64, need: f64) -> u64 {
+    // Quantities are decimal fractions: three tenths hold a tenth three times.
+    (free / need + 1e-9).floor() as u64
+}
+
 /// All that a pod asks for, without what is none.
 pub(super) fn all(spec: &Value) -> Vec<(String, f64)> {
     let mut names = BTreeSet::new();

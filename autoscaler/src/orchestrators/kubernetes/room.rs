@@ -32,12 +32,7 @@ pub(super) fn room(template: &Value, quotas: &Value) -> Option<Room> {
             .map(|(resource, section, name)| (*resource, requests::of_pod(&template["spec"], section, name)));
         for (resource, need) in [("pods", 1.0), ("count/pods", 1.0)].into_iter().chain(needs) {
             let Some(left) = left(resource).filter(|_| need > 0.0) else { continue };
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "not negative, and the cast saturates"
-            )]
-            let more = (left / need + 1e-9).floor() as u32;
+            let more = u32::try_from(requests::times(left, need)).unwrap_or(u32::MAX);
             if found.as_ref().is_none_or(|room| more < room.more) {
                 let name = quota["metadata"]["name"].as_str().unwrap_or_default();
                 let reason = format!(

@@ -59,14 +59,10 @@ pub(super) fn room(job: &Value, group: &str, nodes: &Value, allocations: &Value)
         let times = |i: usize| has[i].saturating_sub(kept[i]).saturating_sub(used[i]) / needs[i];
         wanted.map(times).min().unwrap_or(u64::MAX)
     });
-    let more = u32::try_from(fits.fold(0, u64::saturating_add)).unwrap_or(u32::MAX);
     let takes = needs.iter().zip(UNITS).filter(|(need, _)| **need > 0).map(|(need, unit)| format!("{need} {unit}"));
-    let takes = takes.collect::<Vec<_>>().join(", ");
+    let takes: Vec<String> = takes.collect();
     // Nomad lets no task ask for nothing.
-    (!takes.is_empty()).then(|| Room {
-        more,
-        reason: format!("{} usable nodes have room for {more} more: a replica takes {takes}", usable.len()),
-    })
+    (!takes.is_empty()).then(|| Room::on_nodes(usable.len(), fits.fold(0, u64::saturating_add), &takes))
 }
 
 fn is_in_pool(job: &Value, node: &Value) -> bool {

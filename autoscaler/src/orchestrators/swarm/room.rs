@@ -60,15 +60,11 @@ pub(super) fn room(service: &Value, nodes: &Value, tasks: &Value) -> Option<Room
             takes.push(format!("{} {unit}", short(need as f64 / one)));
         }
     }
-    let more = u32::try_from(more).unwrap_or(u32::MAX);
-    let mut reason = format!("{} usable nodes have room for {more} more", usable.len());
-    if !takes.is_empty() {
-        reason.push_str(&format!(": a replica takes {}", takes.join(", ")));
-    }
+    let mut room = Room::on_nodes(usable.len(), more, &takes);
     if let Some(most) = per_node {
-        reason.push_str(&format!("; at most {most} may stand on a node"));
+        room.reason.push_str(&format!("; at most {most} may stand on a node"));
     }
-    Some(Room { more, reason })
+    Some(room)
 }
 
 fn reserved(spec: &Value) -> Amount {

@@ -88,8 +88,8 @@ export interface Filesystem {
 
 export interface Instance {
   id: string;
-  /** What the load balancer calls it, or empty. */
-  server: string;
+  /** What the load balancers call it. */
+  servers: string[];
   host: string;
   address: string;
   ready: boolean | null;

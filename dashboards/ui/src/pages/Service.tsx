@@ -105,7 +105,7 @@ function Instances({ rows }: { rows: Instance[] }) {
       title: t('column.instance'),
       render: (row) => (
         <>
-          <span className="name" title={row.server && row.server !== row.id ? row.server : undefined}>
+          <span className="name" title={row.servers.filter((server) => server !== row.id).join(', ') || undefined}>
             {row.id}
           </span>
           {row.odd && (
@@ -135,7 +135,7 @@ function Instances({ rows }: { rows: Instance[] }) {
       columns={columns}
       rows={rows}
       // A server may be called like another one's replica.
-      rowKey={(row) => `${row.id} ${row.server}`}
+      rowKey={(row) => `${row.id} ${row.servers}`}
       order="id"
       empty={<p className="hint pad">{t('instances.none')}</p>}
     />
