@@ -9,7 +9,7 @@ use autoscaler::{Autoscaler, AutoscalerDeps};
 use collector::{Collector, CollectorDeps, ProcessReplica, push::Receiver};
 use dashboards::{AuthTokens, Ports, Server, ServerConfig};
 use parking_lot::Mutex;
-use store::catalog::SqlCatalog;
+use store::catalog::{self, SqlCatalog};
 use store::{LogStore, LogStoreConfig, MetricStore, MetricStoreConfig, SqlEngine, StoreError};
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -217,11 +217,16 @@ impl App {
             admin: Arc::clone(&admin) as _,
             ingest: receiver,
         };
+        let keeper_clock = Arc::clone(&clock);
         let server =
             Server::bind(server_config, ports, clock, &telemetry, &budget).await.map_err(StartError::Server)?;
         let url = format!("http://{}", server.local_addr());
         admin.reloadable().url.lock().clone_from(&url);
         let stop_serving = CancellationToken::new();
+        if let Some(retention) = config.storage.catalog_retention {
+            let (catalog, clock) = (Arc::clone(&store.catalog) as _, Arc::clone(&keeper_clock));
+            tokio::spawn(catalog::keep(catalog, retention, clock, telemetry.clone(), stop_serving.child_token()));
+        }
         let server = {
             let stop = stop_serving.clone();
             tokio::spawn(async move {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use store::catalog::PostgresServer;
+use store::catalog::{PostgresServer, RETENTION};
 use vocab::Problems;
 use vocab::duration::parse_duration;
 
@@ -28,6 +28,8 @@ pub struct StorageConfig {
     pub fsync: store::wal::FsyncPolicy,
     /// The PostgreSQL that holds the catalog; `None` for a file in the data folder.
     pub catalog: Option<PostgresServer>,
+    /// How long rows of the catalog are kept; `None` for ever.
+    pub catalog_retention: Option<Duration>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,14 +45,15 @@ struct RawStorage {
     logs: RawLogs,
     exemplars: RawExemplars,
     fsync: Option<String>,
-    catalog: Option<RawCatalog>,
+    catalog: RawCatalog,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawCatalog {
-    url: String,
+    url: Option<String>,
     password_file: Option<PathBuf>,
+    retention: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -75,6 +78,9 @@ struct RawExemplars {
 
 /// Exemplars are in memory and in one file, so there is an end to what may be asked for.
 const EXEMPLARS_MAX: i64 = 1_000_000;
+
+/// Pages, reports and the analyzer look back at what happened lately.
+const CATALOG_RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Checks `storage`; files are sought from `base`.
 pub(super) fn check(document: &Document, base: &Path, problems: &mut Problems) -> StorageConfig {
@@ -102,12 +108,34 @@ pub(super) fn check(document: &Document, base: &Path, problems: &mut Problems) -
         }
     };
     let downsampling = storage.tsdb.downsampling.unwrap_or(true);
-    let catalog = storage.catalog.and_then(|catalog| {
-        let password_file = catalog.password_file.map(|file| base.join(file));
-        let server = PostgresServer::new(&catalog.url, password_file.as_deref());
+    let password_file = storage.catalog.password_file.map(|file| base.join(file));
+    if password_file.is_some() && storage.catalog.url.is_none() {
+        problems.add("storage.catalog.password_file", "want a url beside it: postgres://user@host:5432/database");
+    }
+    let catalog = storage.catalog.url.and_then(|url| {
+        let server = PostgresServer::new(&url, password_file.as_deref());
         server.map_err(|message| problems.add("storage.catalog.url", message)).ok()
     });
-    StorageConfig { exemplars_max, out_of_order_window, metrics, downsampling, logs, fsync, catalog }
+    let catalog_retention = check_catalog_retention(storage.catalog.retention.as_deref(), problems);
+    StorageConfig { exemplars_max, out_of_order_window, metrics, downsampling, logs, fsync, catalog, catalog_retention }
+}
+
+/// How long rows of the catalog are kept. 0 is for ever.
+fn check_catalog_retention(text: Option<&str>, problems: &mut Problems) -> Option<Duration> {
+    let mut complain = |message: String| problems.add("storage.catalog.retention", message);
+    match text.map(parse_duration) {
+        None => Some(RETENTION),
+        Some(Ok(age)) if age.is_zero() => None,
+        Some(Ok(age)) if age < CATALOG_RETENTION_MIN => {
+            complain("want at least 1d, or 0s to keep all".to_owned());
+            None
+        }
+        Some(Ok(age)) => Some(age),
+        Some(Err(message)) => {
+            complain(message);
+            None
+        }
+    }
 }
 
 /// Keys whose values are secrets wherever they stand.

@@ -91,6 +91,8 @@ fn a_shared_catalog_is_a_postgresql_whose_password_is_not_shown() {
     assert!(list.iter().any(|l| l.contains("unknown key `password`")), "{list:#?}");
     let list = mistakes("storage:\n  catalog: {url: 'mysql://db/x'}\n");
     assert!(list.iter().any(|l| l.starts_with("t.yaml:2: storage.catalog.url: want postgres://")), "{list:#?}");
+    let list = mistakes("storage:\n  catalog: {password_file: secret}\n");
+    assert!(list.len() == 1 && list[0].contains("storage.catalog.password_file: want a url"), "{list:#?}");
     let text = "storage:\n  catalog: {url: 'postgres://tide:hunter2@db:5432/watch', password_file: secret}\n";
     let document = Document::parse("t.yaml", text).expect("well formed");
     let shown = storage::without_secrets(text);
@@ -98,4 +100,23 @@ fn a_shared_catalog_is_a_postgresql_whose_password_is_not_shown() {
     let server = config.storage.catalog.as_ref().expect("one");
     assert_eq!(format!("{server:?}"), "PostgresServer { password_file: Some(\"/etc/secret\"), .. }");
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+}
+
+#[test]
+fn rows_of_the_catalog_are_kept_for_a_year_or_as_long_as_is_said() {
+    let kept = |text: &str| {
+        let document = Document::parse("t.yaml", text).expect("well formed");
+        build(&document, None, String::new()).expect("right").storage.catalog_retention
+    };
+    let days = |days: u64| Some(std::time::Duration::from_secs(days * 24 * 3600));
+    assert_eq!(kept("storage: {}\n"), days(365));
+    assert_eq!(kept("storage: {catalog: {retention: 90d}}\n"), days(90));
+    assert_eq!(kept("storage: {catalog: {retention: 0s}}\n"), None);
+    for (wrong, part) in [("1h", "want at least 1d"), ("soon", "soon")] {
+        let list = mistakes(&format!("storage: {{catalog: {{retention: {wrong}}}}}\n"));
+        assert!(
+            list.len() == 1 && list[0].contains("storage.catalog.retention") && list[0].contains(part),
+            "{list:#?}"
+        );
+    }
 }

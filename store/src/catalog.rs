@@ -12,6 +12,7 @@ mod ledger;
 mod postgres;
 mod process;
 mod reports;
+mod retention;
 mod scaling;
 mod server;
 mod tickets;
@@ -31,8 +32,8 @@ use vocab::alert::Alert;
 use vocab::change_event::ChangeEvent;
 use vocab::entity::Entity;
 use vocab::ports::catalog::{
-    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Fence, Lease, LedgerRow,
-    ScalingWrite, TicketFilter, is_of_installation,
+    AlertFilter, AuditEntry, Catalog, ChangeFilter, Cutoffs, DecisionFilter, Document, EntityFilter, Fence, Lease,
+    LedgerRow, ScalingWrite, TicketFilter, is_of_installation,
 };
 use vocab::report::{Report, ReportHead};
 use vocab::scaling::ScalingDecision;
@@ -42,6 +43,7 @@ use vocab::{Clock, ErrorKind, PortError, PortResult, TenantId, TimestampMs};
 use self::db::Db;
 use self::error::{bad_row, port_error};
 pub use self::postgres::PostgresServer;
+pub use self::retention::{RETENTION, keep};
 
 /// The catalog on a database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -324,5 +326,9 @@ impl Catalog for SqlCatalog {
 
     async fn audit_log(&self, tenant: &TenantId, limit: usize) -> PortResult<Vec<AuditEntry>> {
         process::audit_log(&self.db, tenant, limit).await.map_err(|e| port_error("read the audit log", e))
+    }
+
+    async fn remove_before(&self, cutoffs: Cutoffs, rows_max: usize) -> PortResult<u64> {
+        retention::remove_before(&self.db, cutoffs, rows_max).await.map_err(|e| port_error("remove old rows", e))
     }
 }

@@ -199,6 +199,16 @@ pub enum ScalingWrite<'a> {
     },
 }
 
+/// Times before which rows go that nobody waits for any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cutoffs {
+    /// For what happened: changes, alerts and tickets that are over, decisions that are finished, reports, hours of the ledger,
+    /// lines of the audit log.
+    pub records_ms: TimestampMs,
+    /// For entities: when they were seen last.
+    pub entities_ms: TimestampMs,
+}
+
 /// Whether the documents of a namespace belong to the installation that wrote them: positions in its files, patterns of the log
 /// lines that it stores, processes of its machine. Others that share its catalog have their own.
 pub fn is_of_installation(namespace: &str) -> bool {
@@ -314,4 +324,8 @@ pub trait Catalog: Send + Sync + Debug {
     async fn audit(&self, tenant: &TenantId, entry: &AuditEntry) -> PortResult<()>;
     /// The audit log, newest first; at most `limit` (0 for all).
     async fn audit_log(&self, tenant: &TenantId, limit: usize) -> PortResult<Vec<AuditEntry>>;
+
+    /// Removes rows of all tenants whose time is over, at most `rows_max` of each kind; gives how many went. What is still
+    /// open (alerts that are active, tickets that are not resolved, decisions that are not finished) stays, however old.
+    async fn remove_before(&self, cutoffs: Cutoffs, rows_max: usize) -> PortResult<u64>;
 }

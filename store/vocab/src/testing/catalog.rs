@@ -12,11 +12,11 @@ use crate::change_event::ChangeEvent;
 use crate::entity::{Entity, EntityKind};
 use crate::error::{ErrorKind, PortError, PortResult};
 use crate::ports::catalog::{
-    AlertFilter, AuditEntry, Catalog, ChangeFilter, DecisionFilter, Document, EntityFilter, Fence, Lease, LedgerRow,
-    ScalingWrite, TicketFilter,
+    AlertFilter, AuditEntry, Catalog, ChangeFilter, Cutoffs, DecisionFilter, Document, EntityFilter, Fence, Lease,
+    LedgerRow, ScalingWrite, TicketFilter,
 };
 use crate::report::{Report, ReportHead};
-use crate::scaling::ScalingDecision;
+use crate::scaling::{DecisionState, ScalingDecision};
 use crate::tenant::TenantId;
 use crate::testing::SimClock;
 use crate::ticket::{Ticket, TicketEntry, TicketState};
@@ -466,5 +466,33 @@ impl Catalog for MemCatalog {
 
     async fn audit_log(&self, tenant: &TenantId, limit: usize) -> PortResult<Vec<AuditEntry>> {
         Ok(self.with(tenant, |rows| take(rows.audit.iter().rev(), limit, |_| true)))
+    }
+
+    async fn remove_before(&self, cutoffs: Cutoffs, rows_max: usize) -> PortResult<u64> {
+        let mut all = self.rows.lock();
+        let (mut removed, ms) = (0, cutoffs.records_ms);
+        let mut allowance = [rows_max; 8];
+        for rows in all.tenants.values_mut() {
+            let [entities, changes, alerts, tickets, decisions, ledger, reports, audit] = &mut allowance;
+            let mut go = |left: &mut usize, is_over: bool| {
+                let goes = is_over && *left > 0;
+                *left -= usize::from(goes);
+                removed += u64::from(goes);
+                !goes
+            };
+            let is_finished = |d: &ScalingDecision| {
+                use DecisionState::{Failed, Skipped, Verified};
+                matches!(d.state, Verified | Failed | Skipped) && d.finished_at_ms.unwrap_or(d.time_ms) < ms
+            };
+            rows.entities.retain(|_, e| go(entities, e.last_seen_ms < cutoffs.entities_ms));
+            rows.changes.retain(|c| go(changes, c.time_ms < ms));
+            rows.alerts.retain(|_, a| go(alerts, active_until(a) < ms));
+            rows.tickets.retain(|_, t| go(tickets, is_over(t.state) && t.updated_at_ms < ms));
+            rows.decisions.retain(|_, d| go(decisions, is_finished(d)));
+            rows.ledger.retain(|_, l| go(ledger, l.hour_ms < ms));
+            rows.reports.retain(|_, r| go(reports, r.head.created_at_ms < ms));
+            rows.audit.retain(|a| go(audit, a.time_ms < ms));
+        }
+        Ok(removed)
     }
 }

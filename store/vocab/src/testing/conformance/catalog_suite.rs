@@ -19,6 +19,8 @@ use crate::tenant::TenantId;
 use crate::testing::SimClock;
 use crate::ticket::{Ticket, TicketEntry, TicketState};
 
+mod removal;
+
 /// The suite. `clock` must be the clock that the catalog was made with.
 ///
 /// # Panics
@@ -38,6 +40,7 @@ pub async fn catalog(catalog: &dyn Catalog, clock: &SimClock) {
     fences(catalog, clock, &tenant).await;
     ledger(catalog, clock, &tenant, &other).await;
     audit(catalog, &tenant, &other).await;
+    removal::removal(catalog, &TenantId::new("suite-c").expect("a valid name")).await;
 }
 
 fn entity(kind: EntityKind, id: &str, parent: &str, seen: i64) -> Entity {
@@ -98,21 +101,24 @@ async fn order_of_names(catalog: &dyn Catalog, tenant: &TenantId) {
     assert_eq!((&hosts[..], &keys[..]), (&sorted.map(str::to_owned)[..], &sorted.map(str::to_owned)[..]));
 }
 
+fn change(time_ms: i64, kind: ChangeKind, service: &str) -> ChangeEvent {
+    ChangeEvent {
+        time_ms,
+        kind,
+        cluster: "c".into(),
+        service: service.into(),
+        subject: "s".into(),
+        actor: "suite".into(),
+        summary: "über 3 → 5".into(),
+        details: BTreeMap::from([("from".into(), "3".into())]),
+    }
+}
+
 async fn changes(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
     for (time_ms, kind, service) in
         [(20, ChangeKind::Scale, "web"), (10, ChangeKind::Deploy, "web"), (30, ChangeKind::OomKill, "it's \"db\"")]
     {
-        let event = ChangeEvent {
-            time_ms,
-            kind,
-            cluster: "c".into(),
-            service: service.into(),
-            subject: "s".into(),
-            actor: "suite".into(),
-            summary: "über 3 → 5".into(),
-            details: BTreeMap::from([("from".into(), "3".into())]),
-        };
-        catalog.record_change(tenant, &event).await.expect("recorded");
+        catalog.record_change(tenant, &change(time_ms, kind, service)).await.expect("recorded");
     }
     let times = async |filter: ChangeFilter| {
         let rows = catalog.changes(tenant, &filter).await.expect("listed");
@@ -311,8 +317,8 @@ async fn decisions(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
     assert_eq!(missing.kind(), ErrorKind::NotFound);
 }
 
-async fn reports(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
-    let mut report = Report {
+fn report(created_at_ms: i64) -> Report {
+    Report {
         head: ReportHead {
             id: 0,
             title: "巡检报告".into(),
@@ -320,12 +326,16 @@ async fn reports(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
             language: "zh".into(),
             from_ms: 1,
             to_ms: 2,
-            created_at_ms: 3,
+            created_at_ms,
             summary: "fine".into(),
         },
         html: "<p>fine</p>".into(),
         markdown: "fine".into(),
-    };
+    }
+}
+
+async fn reports(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
+    let mut report = report(3);
     let first = catalog.save_report(tenant, &report).await.expect("saved");
     report.head.created_at_ms = 4;
     let second = catalog.save_report(tenant, &report).await.expect("saved");
@@ -438,14 +448,18 @@ async fn ledger(catalog: &dyn Catalog, clock: &SimClock, tenant: &TenantId, othe
     assert!(catalog.ledger(other, 0, i64::MAX).await.expect("read").is_empty(), "tenants are apart");
 }
 
-async fn audit(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
-    let line = |time_ms: i64| AuditEntry {
+fn audit_line(time_ms: i64) -> AuditEntry {
+    AuditEntry {
         time_ms,
         actor: "ann".into(),
         action: "scaling.stop".into(),
         subject: "all".into(),
         details: "drill".into(),
-    };
+    }
+}
+
+async fn audit(catalog: &dyn Catalog, tenant: &TenantId, other: &TenantId) {
+    let line = audit_line;
     catalog.audit(tenant, &line(1)).await.expect("noted");
     catalog.audit(tenant, &line(2)).await.expect("noted");
     assert_eq!(catalog.audit_log(tenant, 0).await.expect("listed"), [line(2), line(1)]);
