@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, Executor as _, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgPool};
 use tokio::time::Instant;
 
 /// How long a call waits for a connection to PostgreSQL.
@@ -25,6 +25,15 @@ const SESSION: &str =
 /// Gives a call of PostgreSQL up that takes too long; whether it was carried out is not known then.
 pub(super) async fn answered<T>(call: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     tokio::time::timeout(ANSWER_MAX, call).await.unwrap_or_else(|_| Err(silent()))
+}
+
+/// Why no connection came about, asked once more.
+async fn why_not(options: &PgConnectOptions) -> sqlx::Error {
+    match tokio::time::timeout(CONNECT_MAX, options.connect()).await {
+        Ok(Err(error)) => error,
+        Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
+        Err(_) => silent(),
+    }
 }
 
 fn silent() -> sqlx::Error {
@@ -52,7 +61,11 @@ impl Server {
             })
             // One that does not answer any more is closed here; the pool by itself would wait for it, and have one less.
             .after_release(|connection, _| Box::pin(async move { answered(connection.ping()).await.map(|()| true) }));
-        let pool = pool.connect_with(options).await?;
+        let pool = match pool.connect_with(options.clone()).await {
+            // The pool tries again until its time is over, and then does not say what went wrong.
+            Err(sqlx::Error::PoolTimedOut) => return Err(why_not(&options).await),
+            opened => opened?,
+        };
         Ok(Self { pool, silent_since: Arc::default(), finding_out: Arc::default() })
     }
 
@@ -95,5 +108,18 @@ impl<'a> FindingOut<'a> {
 impl Drop for FindingOut<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_said_to_refuse() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(closed);
+        let error = Server::connect(options, 1).await.expect_err("nobody listens");
+        assert!(matches!(&error, sqlx::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused), "{error:?}");
     }
 }
