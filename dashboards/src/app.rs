@@ -13,6 +13,7 @@ use vocab::{Clock, Ctx, MemoryPool, TenantId};
 use crate::config::ServerConfig;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::run::Lengths;
 
 /// The rooms behind the API.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub(crate) ingest_memory: Arc<MemoryPool>,
     /// One permit per query that may be evaluated now.
     pub(crate) permits: Arc<Semaphore>,
+    /// Which queries take long.
+    pub(crate) lengths: Lengths,
     /// One permit per request that may be in work now.
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) live: Live,

@@ -1,10 +1,13 @@
 //! Evaluates queries off the async threads: bounded in number, time and memory, and ended when nobody waits any more. Heavy ones
-//! that are in each other's way take turns.
+//! that are in each other's way take turns. The lightest are answered on the spot: to change threads would take them longer.
 
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use vocab::cancel::CancelOnDrop;
@@ -21,6 +24,49 @@ const QUERIES_WAITING_MAX: i64 = 256;
 /// How often a query that was refused memory because of others is given a turn of its own. Light queries, which are never held up,
 /// may be in its way even then, so once is not always enough; each time costs it the work done before.
 const TURNS_MAX: u32 = 3;
+
+/// Longest time for which a query may hold up a thread that reads requests: some times as long as it takes to change threads, and much
+/// too short for anybody to notice.
+const AT_ONCE_MAX: Duration = Duration::from_micros(300);
+/// Queries whose length is remembered, by their hashes; two that share one are both taken for long.
+const REMEMBERED: usize = 4096;
+/// How often a query that took too long on the spot is not tried there again.
+const LONG_TURNS: u8 = 255;
+
+/// Which queries took too long to be answered on the spot.
+#[derive(Debug)]
+pub(crate) struct Lengths(Vec<AtomicU8>);
+
+impl Default for Lengths {
+    fn default() -> Self {
+        Self((0..REMEMBERED).map(|_| AtomicU8::new(0)).collect())
+    }
+}
+
+impl Lengths {
+    /// Whether a query may be tried on the spot: it was never found to be long, or not for a while.
+    fn may_be_short(&self, query: u64) -> bool {
+        let turns = self.slot(query);
+        let less = turns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |turns| turns.checked_sub(1));
+        less.is_err()
+    }
+
+    fn is_long(&self, query: u64) {
+        self.slot(query).store(LONG_TURNS, Ordering::Relaxed);
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "any part of a hash will do")]
+    fn slot(&self, query: u64) -> &AtomicU8 {
+        &self.0[query as usize % REMEMBERED]
+    }
+}
+
+/// What a query is remembered by.
+fn hash(query: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    query.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// A query that has begun: until when, and whether somebody still waits for it.
 struct Begun {
@@ -79,6 +125,55 @@ impl App {
         Fut: Future<Output = ApiResult<T>>,
     {
         self.take_turns(caller, limit, || true, work).await
+    }
+
+    /// The same for work that is answered on the spot when that takes next to no time; by `query` it is known again.
+    pub(crate) async fn run_query<T, F, Fut>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        limit: Duration,
+        query: impl Hash,
+        work: F,
+    ) -> ApiResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Self>, Ctx) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = ApiResult<T>>,
+    {
+        let query = hash((&caller.tenant, query));
+        if limit > AT_ONCE_MAX
+            && self.lengths.may_be_short(query)
+            && let Some(answer) = self.at_once(caller, query, work.clone())
+        {
+            return answer;
+        }
+        self.run_in_turn(caller, limit, work).await
+    }
+
+    /// Tries to answer a query on this thread. `None` when that takes too long, would have to wait, or needs memory that others hold:
+    /// then it is to be done again.
+    fn at_once<T, F, Fut>(self: &Arc<Self>, caller: &Caller, query: u64, work: F) -> Option<ApiResult<T>>
+    where
+        F: FnOnce(Arc<Self>, Ctx) -> Fut,
+        Fut: Future<Output = ApiResult<T>>,
+    {
+        let _permit = self.permits.try_acquire().ok()?;
+        let _running = Counted::new(&self.metrics.queries_running);
+        let began = self.clock.monotonic();
+        let cancel = Cancel::briefly(Arc::clone(&self.clock), AT_ONCE_MAX);
+        let ctx = Ctx { cancel: cancel.clone(), ..self.ctx(caller) };
+        match work(Arc::clone(self), ctx).now_or_never() {
+            Some(Err(error)) if error.kind == ErrorKind::Limit => None,
+            Some(answer) if answer.is_ok() || !cancel.was_too_brief() => {
+                let took = self.clock.monotonic().saturating_sub(began);
+                self.metrics.query_seconds.observe(took.as_secs_f64());
+                Some(answer)
+            }
+            _ => {
+                self.lengths.is_long(query);
+                None
+            }
+        }
     }
 
     /// The same for work that can be done again until the first piece of its answer is on its way.

@@ -130,6 +130,7 @@ pub(crate) fn app(
         memory: budget.pool("queries"),
         ingest_memory: budget.pool("ingest"),
         live: Live::default(),
+        lengths: Default::default(),
         stop: CancellationToken::new(),
     })
 }

@@ -1,5 +1,6 @@
 //! Router-level tests over the fakes.
 
+mod at_once;
 mod fakes;
 mod live;
 mod prometheus;

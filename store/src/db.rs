@@ -18,7 +18,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use vocab::ports::admin::StoreStatus;
-use vocab::{Clock, MemoryBudget, TenantId};
+use vocab::{Clock, Ctx, MemoryBudget, TenantId};
 
 use crate::block::BlockSet;
 use crate::disk::{Disk, OsDisk};
@@ -244,12 +244,16 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?
 }
 
-/// Runs work of a query on this thread, letting the other tasks of it go on elsewhere: a query's own thread, which the server
-/// gives to each, is not changed twice for what often takes less than a change does. Where there is only one thread, another one
-/// takes the work.
+/// Runs work of a query on this thread, letting the other tasks of it go on elsewhere, unless it is to be brief: a query's own
+/// thread, which the server gives to each, is not changed twice for what often takes less than a change does. Where there is only
+/// one thread, another one takes the work.
 pub(crate) async fn inline<T: Send + 'static>(
+    ctx: &Ctx,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
+    if ctx.cancel.is_brief() {
+        return work();
+    }
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => blocking(work).await,

@@ -48,6 +48,7 @@ pub(crate) async fn instant(State(app): State<Shared>, caller: Caller, params: P
     let (engine, expr) = (engine(&app, &params)?, parse(params.get("query").unwrap_or_default())?);
     let limit = params.timeout(app.config.query_timeout)?;
     let asked = app.clock.monotonic();
+    let query = ("instant", params.get("query").map(str::to_owned));
     let work = async move |app: Shared, ctx: vocab::Ctx| {
         let text = params.get("query").unwrap_or_default();
         let began = app.clock.monotonic();
@@ -56,7 +57,7 @@ pub(crate) async fn instant(State(app): State<Shared>, caller: Caller, params: P
         let took = Took { queue: began.saturating_sub(asked), total: app.clock.monotonic().saturating_sub(asked) };
         encode(output, text, &params, took, &ctx)
     };
-    Ok(raw_json(app.run_in_turn(&caller, limit, work).await?))
+    Ok(raw_json(app.run_query(&caller, limit, query, work).await?))
 }
 
 /// Evaluates a PromQL expression over a range of time.
@@ -70,6 +71,7 @@ pub(crate) async fn range(State(app): State<Shared>, caller: Caller, params: Par
     let (engine, expr) = (engine(&app, &params)?, parse(params.get("query").unwrap_or_default())?);
     let limit = params.timeout(app.config.query_timeout)?;
     let asked = app.clock.monotonic();
+    let query = ("range", params.get("query").map(str::to_owned));
     let work = async move |app: Shared, ctx: vocab::Ctx| {
         let text = params.get("query").unwrap_or_default();
         let began = app.clock.monotonic();
@@ -81,7 +83,7 @@ pub(crate) async fn range(State(app): State<Shared>, caller: Caller, params: Par
         let took = Took { queue: began.saturating_sub(asked), total: app.clock.monotonic().saturating_sub(asked) };
         encode(output, text, &params, took, &ctx)
     };
-    Ok(raw_json(app.run_in_turn(&caller, limit, work).await?))
+    Ok(raw_json(app.run_query(&caller, limit, query, work).await?))
 }
 
 fn grid(params: &Params) -> ApiResult<StepGrid> {

@@ -32,6 +32,7 @@ struct Endless {
 #[async_trait]
 impl Querier for Endless {
     async fn select(&self, ctx: &Ctx, _request: SelectRequest) -> PortResult<SeriesStream> {
+        ctx.cancel.check_long()?;
         self.seen.lock().push(ctx.cancel.clone());
         loop {
             ctx.cancel.check()?;

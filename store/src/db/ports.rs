@@ -76,10 +76,10 @@ impl MetricStore {
         search: impl FnOnce(&LabelSearch<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> PortResult<T> {
         ctx.cancel.check()?;
-        let (sources, ctx) = (self.sources.clone(), ctx.clone());
-        let found = inline(move || {
+        let (sources, search_ctx) = (self.sources.clone(), ctx.clone());
+        let found = inline(ctx, move || {
             let (head, blocks): (&Head, _) = (&sources.head, &sources.blocks);
-            search(&LabelSearch { head, blocks, ctx: &ctx, filter: &filter })
+            search(&LabelSearch { head, blocks, ctx: &search_ctx, filter: &filter })
         });
         Ok(found.await?)
     }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use vocab::ports::query::{Fragment, FragmentResult, SelectRequest, SeriesStream};
 use vocab::sample::SeriesData;
-use vocab::{Ctx, ErrorKind, PortError, PortResult};
+use vocab::{Ctx, ErrorKind, MatchOp, Matcher, PortError, PortResult};
 
 use super::decode::Decoder;
 use super::gather::{Gathered, Part, Search, gather};
@@ -48,14 +48,16 @@ impl Sources {
         ctx.cancel.check()?;
         let choice = downsample::choose_for_select(&request).filter(|_| self.downsampling);
         let SelectRequest { matchers, start_ms, end_ms, hints } = request;
+        check_brief(ctx, &matchers)?;
         let (sources, ctx) = (self.clone(), ctx.clone());
         let search_ctx = ctx.clone();
-        let found = inline(move || {
+        let found = inline(&ctx, move || {
             let (start, end, limit) = (start_ms, end_ms, hints.limit);
             let search = Search { matchers: &matchers, start, end, limit, part: Part::ALL, choice };
             let gathered = sources.gather(&search_ctx, &search)?;
             let ranges = split(gathered.series.len());
             if ranges.len() > 1 {
+                search_ctx.cancel.check_long()?;
                 return Ok((Arc::new(gathered), ranges, Vec::new()));
             }
             let mut few = Vec::new();
@@ -163,12 +165,13 @@ impl Sources {
     /// aggregation needs no more than its result then.
     pub(crate) async fn execute(&self, ctx: &Ctx, fragment: Fragment) -> PortResult<FragmentResult> {
         ctx.cancel.check()?;
-        let (sources, ctx, runtime) = (self.clone(), ctx.clone(), Handle::current());
+        check_brief(ctx, &fragment.matchers)?;
+        let (sources, work_ctx, runtime) = (self.clone(), ctx.clone(), Handle::current());
         let fragment = Arc::new(fragment);
-        let merged = inline(move || {
+        let merged = inline(ctx, move || {
             let mut refusal = None;
             for num_parts in PARTS {
-                match sources.execute_parts(&ctx, &fragment, num_parts, &runtime)? {
+                match sources.execute_parts(&work_ctx, &fragment, num_parts, &runtime)? {
                     Ok(result) => return Ok(result),
                     Err(error) => refusal = Some(error),
                 }
@@ -218,6 +221,9 @@ impl Sources {
         let gathered = Arc::new(gathered);
         let mut ranges = split(gathered.series.len());
         let own = ranges.pop().unwrap_or(0..0);
+        if !ranges.is_empty() {
+            ctx.cancel.check_long()?;
+        }
         let others = ranges.into_iter().map(|range| {
             let (sources, ctx, gathered) = (self.clone(), ctx.clone(), Arc::clone(&gathered));
             let (fragment, (answer, answered)) = (Arc::clone(fragment), std::sync::mpsc::sync_channel(1));
@@ -268,6 +274,12 @@ impl Sources {
         }
         Ok(accumulator.finish())
     }
+}
+
+/// Ends work that is to be brief and has to look at every value of a label.
+fn check_brief(ctx: &Ctx, matchers: &[Matcher]) -> PortResult<()> {
+    let looks_at_all = |m: &Matcher| matches!(m.op, MatchOp::Regex | MatchOp::NotRegex);
+    if matchers.iter().any(looks_at_all) { ctx.cancel.check_long() } else { Ok(()) }
 }
 
 /// Cores that this process may use. To ask costs more than a small query, so it is asked once.
