@@ -167,6 +167,10 @@ impl App {
             Some(answer) if answer.is_ok() || !cancel.was_too_brief() => {
                 let took = self.clock.monotonic().saturating_sub(began);
                 self.metrics.query_seconds.observe(took.as_secs_f64());
+                // Between two looks at the time it may take longer: not again here.
+                if took > AT_ONCE_MAX {
+                    self.lengths.is_long(query);
+                }
                 Some(answer)
             }
             _ => {

@@ -72,7 +72,7 @@ pub(crate) async fn series(State(app): State<Shared>, caller: Caller, params: Pa
 pub(crate) async fn names(State(app): State<Shared>, caller: Caller, params: Params) -> PromResult {
     let (filter, limit) = filter(&params)?;
     let work = async move |app: Shared, ctx: vocab::Ctx| Ok(app.ports.querier.label_names(&ctx, filter).await?);
-    let mut names = app.run(&caller, app.config.query_timeout, work).await?;
+    let mut names = app.run_query(&caller, app.config.query_timeout, "labels", work).await?;
     let mut warnings = Vec::new();
     truncate(&mut names, limit, &mut warnings);
     Ok(success_with(names, &warnings))

@@ -15,6 +15,7 @@ use crate::error::{ApiError, ApiResult};
 enum Does {
     Answer,
     TakeLong,
+    TakeLongUnseen,
     Wait,
     FindNoMemory,
     Fail,
@@ -29,6 +30,10 @@ async fn run(bench: &Bench, name: &str, does: Does) -> (ApiResult<bool>, u32) {
         match does {
             Does::Answer => {}
             Does::TakeLong => clock.advance(Duration::from_millis(1)),
+            Does::TakeLongUnseen => {
+                clock.advance(Duration::from_millis(1));
+                return Ok(ctx.cancel.is_brief());
+            }
             Does::Wait => tokio::task::yield_now().await,
             Does::FindNoMemory => return Err(ApiError::new(ErrorKind::Limit, "none left")),
             Does::Fail => return Err(ApiError::invalid("no such thing")),
@@ -59,6 +64,8 @@ async fn what_takes_long_or_waits_is_begun_anew_elsewhere_and_not_tried_again_fo
         }
         check(name, does, Ok(false), 2).await;
     }
+    check("unseen", Does::TakeLongUnseen, Ok(true), 1).await;
+    check("unseen", Does::TakeLongUnseen, Ok(false), 1).await;
     check("wrong", Does::Fail, Err("no such thing"), 1).await;
     check("large", Does::FindNoMemory, Err("none left"), 2).await;
     assert_eq!(bench.app.metrics.queries_running.get(), 0);

@@ -102,14 +102,20 @@ impl Querier for MetricStore {
     }
 
     async fn series(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<Labels>> {
+        ctx.cancel.check_long()?;
         self.search_labels(ctx, filter, |search| search.series()).await
     }
 
     async fn label_names(&self, ctx: &Ctx, filter: SeriesFilter) -> PortResult<Vec<String>> {
+        // Names of all series are listed, those of some are looked for.
+        if !filter.any_of.is_empty() {
+            ctx.cancel.check_long()?;
+        }
         self.search_labels(ctx, filter, |search| search.names()).await
     }
 
     async fn label_values(&self, ctx: &Ctx, name: &str, filter: SeriesFilter) -> PortResult<Vec<String>> {
+        ctx.cancel.check_long()?;
         let name = name.to_owned();
         self.search_labels(ctx, filter, move |search| search.values(&name)).await
     }

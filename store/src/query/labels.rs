@@ -49,6 +49,7 @@ impl LabelSearch<'_> {
                 if tombstones.is_empty() {
                     found.extend(block.index()?.names().map(str::to_owned));
                 } else {
+                    self.ctx.cancel.check_long()?;
                     self.visit_block(&block, &[], &tombstones, &mut |labels| {
                         found.extend(labels.iter().map(|(name, _)| name.to_owned()));
                     })?;
