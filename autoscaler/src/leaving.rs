@@ -70,27 +70,46 @@ impl Departure {
     }
 }
 
-/// What the balancers of this process drain: one replica of a service at most, by service, with what runs it.
+/// While this process decides, a replica that nobody has looked after for so long takes load again: its policy is gone.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// What the balancers of this process drain: one replica of a service at most, by service.
 #[derive(Debug, Default)]
 pub(crate) struct Leaving {
-    replicas: Mutex<HashMap<String, (String, String)>>,
+    replicas: Mutex<HashMap<String, Drained>>,
+}
+
+/// A replica that is drained, or to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Drained {
+    /// What runs it.
+    orchestrator: String,
+    replica: String,
+    /// When somebody looked after it last; monotonic, so that a clock that is put right lets nothing go.
+    seen: Duration,
+}
+
+impl Drained {
+    fn new(orchestrator: &str, replica: &str, seen: Duration) -> Self {
+        Self { orchestrator: orchestrator.to_owned(), replica: replica.to_owned(), seen }
+    }
 }
 
 impl Leaving {
     /// Has a replica drained from now on, unless one of the service leaves already.
-    pub(crate) fn begin(&self, service: &str, orchestrator: &str, replica: &str) -> bool {
+    pub(crate) fn begin(&self, service: &str, orchestrator: &str, replica: &str, now: Duration) -> bool {
         match self.replicas.lock().entry(service.to_owned()) {
             Entry::Occupied(_) => false,
             Entry::Vacant(free) => {
-                free.insert((orchestrator.to_owned(), replica.to_owned()));
+                free.insert(Drained::new(orchestrator, replica, now));
                 true
             }
         }
     }
 
     /// Has a replica drained that was written down before.
-    pub(crate) fn drain(&self, service: &str, orchestrator: &str, replica: &str) {
-        self.replicas.lock().insert(service.to_owned(), (orchestrator.to_owned(), replica.to_owned()));
+    pub(crate) fn drain(&self, service: &str, orchestrator: &str, replica: &str, now: Duration) {
+        self.replicas.lock().insert(service.to_owned(), Drained::new(orchestrator, replica, now));
     }
 
     /// Lets the service's replicas be, or be gone.
@@ -98,9 +117,24 @@ impl Leaving {
         self.replicas.lock().remove(service);
     }
 
-    /// Drains these, and no others: orchestrators and replicas by service.
-    fn only(&self, wanted: HashMap<String, (String, String)>) {
+    /// Drains these, and no others.
+    fn only(&self, wanted: HashMap<String, Drained>) {
         *self.replicas.lock() = wanted;
+    }
+
+    /// Lets those be that nobody looks after.
+    fn forget(&self, now: Duration) {
+        self.replicas.lock().retain(|service, drained| {
+            let is_seen = now.saturating_sub(drained.seen) <= FORGOTTEN_AFTER;
+            if !is_seen {
+                tracing::warn!(
+                    service,
+                    replica = drained.replica,
+                    "it takes load again: nobody looks after it any more"
+                );
+            }
+            is_seen
+        });
     }
 
     /// Whether one of the service leaves.
@@ -110,20 +144,21 @@ impl Leaving {
 
     /// Whether a replica is drained, or to be.
     pub(crate) fn holds(&self, service: &str, replica: &str) -> bool {
-        self.replicas.lock().get(service).is_some_and(|(_, drained)| drained == replica)
+        self.replicas.lock().get(service).is_some_and(|drained| drained.replica == replica)
     }
 
     /// Shows an orchestrator's balancer the one that it is to drain.
     pub(crate) fn mark(&self, service: &str, orchestrator: &str, replicas: &mut [Replica]) {
-        if let Some((place, drained)) = self.replicas.lock().get(service)
-            && place == orchestrator
+        if let Some(drained) = self.replicas.lock().get(service)
+            && drained.orchestrator == orchestrator
         {
-            replicas.iter_mut().filter(|r| r.id == *drained).for_each(|r| r.leaving = true);
+            replicas.iter_mut().filter(|r| r.id == drained.replica).for_each(|r| r.leaving = true);
         }
     }
 }
 
-/// While another process decides, has the balancers of this one drain what that one has written down.
+/// While another process decides, has the balancers of this one drain what that one has written down; while this one decides, lets
+/// go of what nobody looks after.
 pub(crate) async fn follow(shared: Arc<Shared>, cancel: CancellationToken) {
     let mut complaint = String::new();
     while !cancel.is_cancelled() {
@@ -134,6 +169,8 @@ pub(crate) async fn follow(shared: Arc<Shared>, cancel: CancellationToken) {
                 tracing::warn!(error = now, "which replicas leave could not be read");
             }
             complaint = now;
+        } else {
+            shared.leaving.forget(shared.clock.monotonic());
         }
         tokio::select! {
             () = shared.clock.sleep(FOLLOW_INTERVAL) => {}
@@ -144,11 +181,11 @@ pub(crate) async fn follow(shared: Arc<Shared>, cancel: CancellationToken) {
 
 async fn take_over(shared: &Shared) -> PortResult<()> {
     let kept = shared.catalog.documents(NAMESPACE).await?;
-    let now = shared.clock.now_ms();
+    let (now, seen) = (shared.clock.now_ms(), shared.clock.monotonic());
     let departures = kept.into_iter().filter_map(|d| serde_json::from_value::<Departure>(d.value).ok());
     // What nobody looks after any more is not drained for ever.
     let current = departures.filter(|d| now.saturating_sub(d.since_ms) <= ms(STAGE_MAX));
-    let wanted = current.map(|d| (d.service, (d.orchestrator, d.replica))).collect();
+    let wanted = current.map(|d| (d.service, Drained::new(&d.orchestrator, &d.replica, seen))).collect();
     if shared.leader.fence().is_none() {
         shared.leaving.only(wanted);
     }
@@ -165,19 +202,24 @@ mod tests {
     #[test]
     fn one_replica_of_a_service_is_drained() {
         let leaving = Leaving::default();
-        assert!(!leaving.has_one("web") && leaving.begin("web", "swarm", "web.1"));
-        assert!(!leaving.begin("web", "nomad", "web.2"), "one at a time, over all clusters");
+        assert!(!leaving.has_one("web") && leaving.begin("web", "swarm", "web.1", Duration::ZERO));
+        assert!(!leaving.begin("web", "nomad", "web.2", Duration::ZERO), "one at a time, over all clusters");
         let mut seen = [replica("web.1"), replica("web.2")];
         leaving.mark("db", "swarm", &mut seen);
         leaving.mark("web", "nomad", &mut seen);
         assert!(!seen[0].leaving, "another service, and another cluster");
         leaving.mark("web", "swarm", &mut seen);
         assert_eq!((seen[0].leaving, seen[1].leaving), (true, false));
-        leaving.drain("web", "nomad", "web.2");
+        leaving.drain("web", "nomad", "web.2", Duration::from_secs(5));
         assert!(leaving.holds("web", "web.2") && !leaving.holds("web", "web.1") && !leaving.holds("db", "web.2"));
         assert!(leaving.has_one("web") && !leaving.has_one("db"));
+        leaving.forget(Duration::from_secs(65));
+        assert!(leaving.holds("web", "web.2"), "somebody looked after it a minute ago");
+        leaving.forget(Duration::from_secs(66));
+        assert!(!leaving.has_one("web"));
+        assert!(leaving.begin("web", "swarm", "web.1", Duration::ZERO));
         leaving.end("web");
-        assert!(!leaving.holds("web", "web.2"));
+        assert!(!leaving.has_one("web"));
     }
 
     #[test]

@@ -220,7 +220,7 @@ impl OddWatch {
     /// Writes down that a replica is replaced, and has it drained; not when that cannot be written.
     async fn replace(&mut self, replica: &str, started_at_ms: Option<TimestampMs>, reason: &str) {
         let (service, now) = (&self.policy.service, self.shared.clock.now_ms());
-        if !self.shared.leaving.begin(service, &self.orchestrator_name, replica) {
+        if !self.shared.leaving.begin(service, &self.orchestrator_name, replica, self.shared.clock.monotonic()) {
             return;
         }
         let summary = format!("{replica} is replaced: {reason}");
@@ -260,7 +260,7 @@ impl OddWatch {
     /// One step of a replica on its way out.
     async fn depart(&mut self, departure: Departure) -> Result<(), String> {
         let (service, replica) = (&self.policy.service, departure.replica.as_str());
-        self.shared.leaving.drain(service, &self.orchestrator_name, replica);
+        self.shared.leaving.drain(service, &self.orchestrator_name, replica, self.shared.clock.monotonic());
         let since = self.shared.clock.now_ms().saturating_sub(departure.since_ms);
         let is_late = since > ms(STAGE_MAX);
         let state = match self.orchestrator.state(service).await {
